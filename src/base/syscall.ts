@@ -1,0 +1,247 @@
+/**
+ * The few Linux system calls that Node has no function for, through its built-in `node:ffi` and the C library that the
+ * process has already loaded. All are synchronous and take microseconds, except where a comment says otherwise; each
+ * throws an Error with Node's usual `code` ("EPERM") and `syscall` fields. Callers keep flags and structures to themselves.
+ */
+
+import ffi from "node:ffi";
+import { constants } from "node:os";
+
+const i32 = "int32";
+const { functions: libc } = ffi.dlopen(null, {
+	__errno_location: { return: "pointer", arguments: [] },
+	mount: { return: i32, arguments: ["string", "string", "string", "uint64", "string"] },
+	umount2: { return: i32, arguments: ["string", i32] },
+	unshare: { return: i32, arguments: [i32] },
+	setns: { return: i32, arguments: [i32, i32] },
+	chroot: { return: i32, arguments: ["string"] },
+	prctl: { return: i32, arguments: [i32, "uint64", "uint64", "uint64", "uint64"] },
+	waitpid: { return: i32, arguments: [i32, "buffer", i32] },
+	socket: { return: i32, arguments: [i32, i32, i32] },
+	bind: { return: i32, arguments: [i32, "buffer", "uint32"] },
+	listen: { return: i32, arguments: [i32, i32] },
+	setsockopt: { return: i32, arguments: [i32, i32, i32, "buffer", "uint32"] },
+	ioctl: { return: i32, arguments: [i32, "uint64", "buffer"] },
+	pipe2: { return: i32, arguments: ["buffer", i32] },
+	mknod: { return: i32, arguments: ["string", "uint32", "uint64"] },
+	lsetxattr: { return: i32, arguments: ["string", "string", "buffer", "uint64", i32] },
+	flock: { return: i32, arguments: [i32, i32] },
+	syncfs: { return: i32, arguments: [i32] },
+	futimens: { return: i32, arguments: [i32, "buffer"] },
+	utimensat: { return: i32, arguments: [i32, "string", "buffer", i32] },
+	capset: { return: i32, arguments: ["buffer", "buffer"] },
+	lseek: { return: "int64", arguments: [i32, "int64", i32] },
+});
+
+const errnoPointer = libc.__errno_location();
+const errorNames = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+
+function check(syscall: string, result: number, detail = ""): number {
+	if (result >= 0) return result;
+	const errno = ffi.getInt32(errnoPointer, 0);
+	const code = errorNames.get(errno) ?? `errno ${errno}`;
+	throw Object.assign(new Error(`${code}: ${syscall}${detail && ` ${detail}`}`), { code, errno: -errno, syscall });
+}
+
+/** mount(2). `data` is the file system's option string. */
+export function mount(source: string, target: string, type: string, flags: bigint, data = ""): void {
+	check("mount", libc.mount(source, target, type, flags, data), `${type} on ${target}`);
+}
+export const MS_RDONLY = 1n;
+export const MS_NOSUID = 2n;
+export const MS_NODEV = 4n;
+export const MS_NOEXEC = 8n;
+export const MS_REMOUNT = 32n;
+export const MS_BIND = 4096n;
+export const MS_REC = 16384n;
+export const MS_PRIVATE = 1n << 18n;
+
+/** umount2(2). */
+export function umount(target: string, flags = 0): void {
+	check("umount2", libc.umount2(target, flags), target);
+}
+export const MNT_DETACH = 2;
+
+/** unshare(2), of the calling thread only: never on Node's main thread except for a namespace that setns then leaves again. */
+export function unshare(flags: number): void {
+	check("unshare", libc.unshare(flags));
+}
+/** setns(2), of the calling thread only. */
+export function setns(fd: number, flags: number): void {
+	check("setns", libc.setns(fd, flags));
+}
+export const CLONE_NEWNET = 0x40000000;
+export const CLONE_FS = 0x200;
+
+/** chroot(2), of the whole process: for child processes that do nothing else. */
+export function chroot(path: string): void {
+	check("chroot", libc.chroot(path), path);
+}
+
+/** prctl(2) PR_SET_CHILD_SUBREAPER: orphans below this process become its children, so that `waitpid` sees them. */
+export function becomeSubreaper(): void {
+	check("prctl", libc.prctl(36, 1n, 0n, 0n, 0n));
+}
+
+export interface WaitStatus {
+	/** The exit code, or undefined when a signal ended the process. */
+	code: number | undefined;
+	/** The signal's number, or undefined. */
+	signal: number | undefined;
+}
+
+/** waitpid(2) with WNOHANG on one process id: undefined while it still runs. Throws ECHILD for a stranger. */
+export function waitpid(pid: number): WaitStatus | undefined {
+	const status = Buffer.alloc(4);
+	if (check("waitpid", libc.waitpid(pid, status, 1)) === 0) return undefined;
+	const word = status.readInt32LE(0);
+	const signal = word & 0x7f;
+	return signal === 0 ? { code: (word >> 8) & 0xff, signal: undefined } : { code: undefined, signal };
+}
+
+/** A TCP/IPv4 socket bound and listening in the calling thread's network namespace; non-blocking, close-on-exec. */
+export function listenTcp(address: readonly [number, number, number, number], port: number, backlog = 511): number {
+	const AF_INET = 2;
+	const SOCK_STREAM_CLOEXEC_NONBLOCK = 1 | 0o2000000 | 0o4000;
+	const fd = check("socket", libc.socket(AF_INET, SOCK_STREAM_CLOEXEC_NONBLOCK, 0));
+	const sockaddr = Buffer.alloc(16);
+	sockaddr.writeUInt16LE(AF_INET, 0);
+	sockaddr.writeUInt16BE(port, 2);
+	sockaddr.set(address, 4);
+	const one = Buffer.from([1, 0, 0, 0]);
+	check("setsockopt", libc.setsockopt(fd, 1, 2, one, 4));
+	check("bind", libc.bind(fd, sockaddr, 16), `${address.join(".")}:${port}`);
+	check("listen", libc.listen(fd, backlog));
+	return fd;
+}
+
+/** Brings the loopback interface of the calling thread's network namespace up. `controlFd` is any socket of that namespace. */
+export function loopbackUp(controlFd: number): void {
+	const SIOCSIFFLAGS = 0x8914n;
+	const ifreq = Buffer.alloc(40);
+	ifreq.write("lo");
+	ifreq.writeInt16LE(1 | 64, 16); // IFF_UP | IFF_RUNNING
+	check("ioctl", libc.ioctl(controlFd, SIOCSIFFLAGS, ifreq), "SIOCSIFFLAGS lo");
+}
+
+/** ioctl(2) with a buffer argument; returns its result. */
+export function ioctl(fd: number, request: bigint, argument: Buffer): number {
+	return check("ioctl", libc.ioctl(fd, request, argument));
+}
+
+/** A real pipe (Node's own child pipes are socket pairs, which /dev/stdout can't reopen). Both ends close on exec. */
+export function pipe(): { read: number; write: number } {
+	const fds = Buffer.alloc(8);
+	check("pipe2", libc.pipe2(fds, 0o2000000));
+	return { read: fds.readInt32LE(0), write: fds.readInt32LE(4) };
+}
+
+/** mknod(2); `mode` carries the type bits. */
+export function mknod(path: SyscallPath, mode: number, major: number, minor: number): void {
+	// glibc's makedev: 12 bits of major and 20 of minor, interleaved.
+	const device =
+		(BigInt(major & 0xfff) << 8n) |
+		BigInt(minor & 0xff) |
+		(BigInt(minor & ~0xff) << 12n) |
+		(BigInt(major & ~0xfff) << 32n);
+	check("mknod", libc.mknod(cString(path), mode, device), `${path}`);
+}
+
+/** lsetxattr(2): does not follow a link at the end of the path. */
+export function lsetxattr(path: SyscallPath, name: string, value: Buffer): void {
+	check("lsetxattr", libc.lsetxattr(cString(path), name, value, BigInt(value.length), 0), `${name} on ${path}`);
+}
+
+/** A path as text, or as bytes for names that are not UTF-8. */
+export type SyscallPath = string | Buffer;
+
+const nul = Buffer.alloc(1);
+function cString(path: SyscallPath): string | Buffer {
+	return typeof path === "string" ? path : Buffer.concat([path, nul]);
+}
+
+export interface FileTime {
+	/** Seconds since the epoch, may be negative. */
+	seconds: number;
+	/** 0 to 999,999,999. */
+	nanoseconds: number;
+}
+
+const times = Buffer.alloc(32);
+function twice(time: FileTime): Buffer {
+	for (const at of [0, 16]) {
+		times.writeBigInt64LE(BigInt(time.seconds), at);
+		times.writeBigInt64LE(BigInt(time.nanoseconds), at + 8);
+	}
+	return times;
+}
+
+/** futimens(2): sets access and modification time of an open file, to the nanosecond (Node's futimes takes a double). */
+export function futimens(fd: number, time: FileTime): void {
+	check("futimens", libc.futimens(fd, twice(time)));
+}
+
+/** utimensat(2) with AT_SYMLINK_NOFOLLOW: access and modification time of the path itself. */
+export function lutimens(path: SyscallPath, time: FileTime): void {
+	const AT_FDCWD = -100;
+	const AT_SYMLINK_NOFOLLOW = 0x100;
+	check("utimensat", libc.utimensat(AT_FDCWD, cString(path), twice(time), AT_SYMLINK_NOFOLLOW), `${path}`);
+}
+
+/** syncfs(2): everything written to the file system of `fd` is on the disk. Takes as long as the disk does. */
+export function syncfs(fd: number): void {
+	check("syncfs", libc.syncfs(fd));
+}
+
+/** prctl(2) PR_SET_PDEATHSIG: SIGKILL for this process when its parent dies. */
+export function dieWithParent(): void {
+	check("prctl", libc.prctl(1, 9n, 0n, 0n, 0n));
+}
+
+/** prctl(2) PR_SET_NO_NEW_PRIVS. */
+export function setNoNewPrivileges(): void {
+	check("prctl", libc.prctl(38, 1n, 0n, 0n, 0n));
+}
+
+/** capset(2) of the calling thread: keeps only these capabilities (numbers of linux/capability.h), effective and permitted. */
+export function keepCapabilities(keep: readonly number[]): void {
+	const _LINUX_CAPABILITY_VERSION_3 = 0x20080522;
+	const header = Buffer.alloc(8);
+	header.writeUInt32LE(_LINUX_CAPABILITY_VERSION_3, 0);
+	// Two sets of 32 bits, each { effective, permitted, inheritable }.
+	const data = Buffer.alloc(24);
+	for (const capability of keep)
+		for (const field of [0, 4]) {
+			const at = (capability >> 5) * 12 + field;
+			data.writeUInt32LE((data.readUInt32LE(at) | (1 << (capability & 31))) >>> 0, at);
+		}
+	check("capset", libc.capset(header, data));
+}
+
+/** lseek(2) SEEK_DATA and SEEK_HOLE: the next run of bytes that a sparse file really holds, from `offset`; undefined after the last. */
+export function nextDataExtent(fd: number, offset: number): { start: number; end: number } | undefined {
+	try {
+		const start = checkOffset(libc.lseek(fd, BigInt(offset), 3));
+		return { start, end: checkOffset(libc.lseek(fd, BigInt(start), 4)) };
+	} catch (error) {
+		if (error instanceof Error && "code" in error && error.code === "ENXIO") return undefined;
+		throw error;
+	}
+}
+
+function checkOffset(result: bigint): number {
+	if (result < 0n) check("lseek", -1);
+	return Number(result);
+}
+
+/** flock(2) LOCK_EX | LOCK_NB: false when another open file holds it. The kernel lets go when the process dies. */
+export function tryLock(fd: number): boolean {
+	try {
+		check("flock", libc.flock(fd, 2 | 4));
+		return true;
+	} catch (error) {
+		if (error instanceof Error && "code" in error && (error.code === "EAGAIN" || error.code === "EWOULDBLOCK"))
+			return false;
+		throw error;
+	}
+}
