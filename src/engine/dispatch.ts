@@ -6,6 +6,7 @@ import type { FunctionRevision } from "../core/invocation/function-contract.ts";
 import type { InvocationRequest, InvocationResult } from "../core/invocation/invocation.ts";
 import { FunctionPool } from "./function-pool.ts";
 import type { FunctionSandbox, FunctionSandboxDeps, FunctionSandboxState } from "./function-sandbox.ts";
+import { decideSpares, type SpareLimits } from "./spares.ts";
 
 export interface DispatcherOptions {
 	/** Sandboxes at once, on this machine. */
@@ -18,6 +19,8 @@ export interface DispatcherOptions {
 	freezeAfterMs: number;
 	/** Sandboxes being made at once: more than the cores only thrash. */
 	maxStarting: number;
+	/** Sandboxes that stand created but not started. */
+	spares: SpareLimits;
 }
 
 export interface SandboxView {
@@ -48,6 +51,8 @@ export class Dispatcher implements AsyncDisposable {
 	readonly #pools = new Map<string, FunctionPool>();
 	readonly #sandboxes = new Set<FunctionSandbox>();
 	readonly #starts: Semaphore;
+	readonly #starved = new Set<FunctionPool>();
+	#sparing: Promise<void> | undefined;
 	#inFlight = 0;
 	#closing = false;
 	#cancelSweep: () => void;
@@ -75,6 +80,11 @@ export class Dispatcher implements AsyncDisposable {
 		} finally {
 			this.#inFlight--;
 		}
+	}
+
+	/** A revision has just become active: its first event is likely soon. */
+	expect(revision: FunctionRevision): void {
+		if (!this.#closing) this.#pool(revision);
 	}
 
 	async sandboxes(): Promise<SandboxView[]> {
@@ -115,6 +125,7 @@ export class Dispatcher implements AsyncDisposable {
 	async close(graceMs: number): Promise<void> {
 		this.#closing = true;
 		this.#cancelSweep();
+		await this.#sparing;
 		const until = this.#clock.monotonic() + graceMs;
 		while (this.#inFlight > 0 && this.#clock.monotonic() < until) await this.#clock.sleep(20);
 		const ended = await Promise.allSettled([...this.#sandboxes].map((sandbox) => sandbox.end("shutdown")));
@@ -132,9 +143,17 @@ export class Dispatcher implements AsyncDisposable {
 		this.retire(revision.name);
 		const pool = new FunctionPool(this.#deps, revision, {
 			admit: (start) => this.#starts.run(start),
-			makeRoom: () => this.#makeRoom(),
+			makeRoom: (starved) => {
+				const room = this.#makeRoom();
+				if (!room) this.#starved.add(starved);
+				return room;
+			},
+			onIdle: () => this.#serveStarved(),
 			onSandbox: (sandbox) => this.#sandboxes.add(sandbox),
-			onEnd: (sandbox) => this.#sandboxes.delete(sandbox),
+			onEnd: (sandbox) => {
+				this.#sandboxes.delete(sandbox);
+				this.#serveStarved();
+			},
 		});
 		this.#pools.set(revision.name, pool);
 		return pool;
@@ -143,6 +162,11 @@ export class Dispatcher implements AsyncDisposable {
 	/** True when one more sandbox may be made, if need be after the longest idle one was told to go. */
 	#makeRoom(): boolean {
 		if (this.#sandboxes.size < this.#options.maxSandboxes) return true;
+		const spare = [...this.#pools.values()].find((pool) => pool.spareCount > 0);
+		if (spare) {
+			spare.dropSpares(1);
+			return true;
+		}
 		let oldest: { pool: FunctionPool; sandbox: FunctionSandbox } | undefined;
 		for (const pool of this.#pools.values()) {
 			const sandbox = pool.oldestIdle;
@@ -154,6 +178,13 @@ export class Dispatcher implements AsyncDisposable {
 		return true;
 	}
 
+	/** Pools that found no room try again, the longest waiting first. */
+	#serveStarved(): void {
+		const starved = [...this.#starved];
+		this.#starved.clear();
+		for (const pool of starved) pool.startWhatIsMissing();
+	}
+
 	#sweep(): void {
 		const now = this.#clock.now();
 		for (const pool of this.#pools.values()) {
@@ -161,7 +192,20 @@ export class Dispatcher implements AsyncDisposable {
 				this.#endInBackground(sandbox, "spindown");
 			pool.freezeIdle(now - this.#options.freezeAfterMs);
 		}
+		this.#keepSpares(now);
 		this.#cancelSweep = this.#clock.after(sweepMs, () => this.#sweep());
+	}
+
+	/** One at a time, and only while no event waits for a start: a spare must never be in the way of one. */
+	#keepSpares(now: number): void {
+		const pools = [...this.#pools.values()];
+		const wanted = decideSpares(new Map(pools.map((pool) => [pool, pool.demand(now)])), this.#options.spares, now);
+		for (const pool of pools) pool.dropSpares(Math.max(0, pool.spareCount - (wanted.get(pool) ?? 0)));
+		if (this.#sparing || this.#sandboxes.size >= this.#options.maxSandboxes || pools.some((pool) => pool.busy)) return;
+		const short = pools.find((pool) => pool.spareCount < (wanted.get(pool) ?? 0));
+		this.#sparing = short?.addSpare().finally(() => {
+			this.#sparing = undefined;
+		});
 	}
 
 	#endInBackground(sandbox: FunctionSandbox, reason: string): void {

@@ -3,14 +3,18 @@ import type { Log } from "../base/log.ts";
 import type { Failure, FunctionRevision } from "../core/invocation/function-contract.ts";
 import type { InvocationRequest, InvocationResult } from "../core/invocation/invocation.ts";
 import { FunctionSandbox, type FunctionSandboxDeps, sandboxGone } from "./function-sandbox.ts";
+import { type SpareDemand, windowMs } from "./spares.ts";
 
 /** Milliseconds for the init ahead of the event (lambda-contract 3.3). */
 const initLimitMs = 10_000;
+/** Milliseconds an event may wait for a sandbox when the machine has no room for another one. */
+const maxWaitMs = 30_000;
 /** Events that may wait for sandboxes of one revision; the account's concurrency bounds it below this anyway. */
 const maxWaiting = 10_000;
 
 interface Waiter {
 	request: InvocationRequest;
+	cancelLimit: () => void;
 	resolve: (result: InvocationResult | Promise<InvocationResult>) => void;
 	reject: (error: unknown) => void;
 }
@@ -18,8 +22,10 @@ interface Waiter {
 export interface PoolHost {
 	/** Runs a start when the machine has a free hand. */
 	admit: (start: () => Promise<void>) => Promise<void>;
-	/** False when no further sandbox may be made now. */
-	makeRoom: () => boolean;
+	/** False when no further sandbox may be made now; the pool hears of it through `startWhatIsMissing` when that changes. */
+	makeRoom: (pool: FunctionPool) => boolean;
+	/** A sandbox stands idle: if room is short elsewhere, it may have to go. */
+	onIdle: () => void;
 	onSandbox: (sandbox: FunctionSandbox) => void;
 	onEnd: (sandbox: FunctionSandbox) => void;
 }
@@ -31,29 +37,69 @@ export class FunctionPool {
 	readonly #host: PoolHost;
 	/** Newest used last. */
 	#idle: FunctionSandbox[] = [];
+	/** Created but not started (spares.ts). */
+	#spares: FunctionSandbox[] = [];
 	readonly #waiting: Waiter[] = [];
+	#lastDemandMs: number;
+	#startTimes: number[] = [];
 	#starting = 0;
-	#running = 0;
 	#retired = false;
 
 	constructor(deps: FunctionSandboxDeps & { log: Log }, revision: FunctionRevision, host: PoolHost) {
 		this.#deps = deps;
 		this.revision = revision;
 		this.#host = host;
+		this.#lastDemandMs = deps.clock.now();
 	}
 
 	invoke(request: InvocationRequest): Promise<InvocationResult> {
+		this.#lastDemandMs = this.#deps.clock.now();
 		for (let sandbox = this.#idle.pop(); sandbox; sandbox = this.#idle.pop())
 			if (sandbox.state !== "stopped") return this.#run(sandbox, request);
 		if (this.#waiting.length >= maxWaiting) throw throttled();
 		return new Promise((resolve, reject) => {
-			this.#waiting.push({ request, resolve, reject });
-			this.#startWhatIsMissing();
+			const cancelLimit = this.#deps.clock.after(maxWaitMs, () => {
+				this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
+				reject(throttled());
+			});
+			const waiter = { request, cancelLimit, resolve, reject };
+			this.#waiting.push(waiter);
+			this.startWhatIsMissing();
 		});
 	}
 
 	get oldestIdle(): FunctionSandbox | undefined {
 		return this.#idle[0];
+	}
+
+	demand(now: number): SpareDemand {
+		this.#startTimes = this.#startTimes.filter((atMs) => now - atMs < windowMs);
+		return { lastDemandMs: this.#lastDemandMs, recentStarts: this.#startTimes.length };
+	}
+
+	get spareCount(): number {
+		return this.#spares.length;
+	}
+
+	get busy(): boolean {
+		return this.#waiting.length > 0 || this.#starting > 0;
+	}
+
+	/** Makes one more spare. A platform that can't is said so in the log: the next event will meet the same trouble and tell its caller. */
+	async addSpare(): Promise<void> {
+		const sandbox = this.#newSandbox();
+		try {
+			await sandbox.create();
+		} catch (error) {
+			return this.#discard(sandbox, error);
+		}
+		if (this.#retired || sandbox.state !== "created") this.#end(sandbox, "spindown");
+		else this.#spares.push(sandbox);
+	}
+
+	/** Lets go of spares, the oldest first. */
+	dropSpares(count: number): void {
+		for (const sandbox of this.#spares.splice(0, count)) this.#end(sandbox, "spindown");
 	}
 
 	/** Removes and returns the idle sandboxes that match. */
@@ -74,46 +120,49 @@ export class FunctionPool {
 	retire(): void {
 		this.#retired = true;
 		for (const sandbox of this.#idle.splice(0)) this.#end(sandbox, "spindown");
+		this.dropSpares(this.#spares.length);
 	}
 
 	async #run(sandbox: FunctionSandbox, request: InvocationRequest, sinceMs?: number): Promise<InvocationResult> {
-		this.#running++;
 		try {
 			return await sandbox.invoke(request, sinceMs);
 		} catch (error) {
 			this.#discard(sandbox, error);
 			if (isSlipwayError(error) && error.reason === sandboxGone) return this.invoke(request);
 			throw error;
-		} finally {
-			this.#running--;
 		}
 	}
 
-	#startWhatIsMissing(): void {
+	/** Begins as many starts as events wait, as far as there is room. */
+	startWhatIsMissing(): void {
 		while (this.#starting < this.#waiting.length) {
-			if (!this.#host.makeRoom()) {
-				// Those who wait get the next sandbox that is free; with none running that would be never.
-				if (this.#starting === 0 && this.#running === 0)
-					for (const waiter of this.#waiting.splice(0)) waiter.reject(throttled());
-				return;
-			}
+			if (this.#spares.length === 0 && !this.#host.makeRoom(this)) return;
 			this.#starting++;
-			this.#host
-				.admit(() => this.#start())
-				.catch((error: unknown) => this.#waiting.shift()?.reject(error))
+			const spare = this.#spares.pop();
+			const sandbox = spare ?? this.#newSandbox();
+			// A spare is only released: it need not wait behind those that have to be made.
+			const start = spare ? this.#start(spare) : this.#host.admit(() => this.#start(sandbox));
+			start
+				.catch((error: unknown) => this.#nextWaiter()?.reject(error))
 				.finally(() => {
 					this.#starting--;
-					this.#startWhatIsMissing();
+					this.startWhatIsMissing();
 				});
 		}
 	}
 
-	async #start(): Promise<void> {
-		if (this.#waiting.length === 0) return;
-		const sandbox = this.#newSandbox();
+	#nextWaiter(): Waiter | undefined {
+		const waiter = this.#waiting.shift();
+		waiter?.cancelLimit();
+		return waiter;
+	}
+
+	async #start(sandbox: FunctionSandbox): Promise<void> {
+		if (this.#waiting.length === 0) return sandbox.end("spindown");
+		this.#startTimes.push(this.#deps.clock.now());
 		const failure = await sandbox.initialize("init", initLimitMs);
 		if (!failure) return this.#offer(sandbox);
-		const waiter = this.#waiting.shift();
+		const waiter = this.#nextWaiter();
 		if (waiter) waiter.resolve(this.#startInside(waiter.request, failure));
 	}
 
@@ -137,18 +186,19 @@ export class FunctionPool {
 		sandbox.onIdle = () => this.#offer(sandbox);
 		sandbox.onEnd = () => {
 			this.takeIdle((idle) => idle === sandbox);
+			this.#spares = this.#spares.filter((spare) => spare !== sandbox);
 			this.#host.onEnd(sandbox);
-			this.#startWhatIsMissing();
 		};
 		this.#host.onSandbox(sandbox);
 		return sandbox;
 	}
 
 	#offer(sandbox: FunctionSandbox): void {
-		const waiter = this.#waiting.shift();
-		if (waiter) waiter.resolve(this.#run(sandbox, waiter.request));
-		else if (this.#retired) this.#end(sandbox, "spindown");
-		else this.#idle.push(sandbox);
+		const waiter = this.#nextWaiter();
+		if (waiter) return waiter.resolve(this.#run(sandbox, waiter.request));
+		if (this.#retired) return this.#end(sandbox, "spindown");
+		this.#idle.push(sandbox);
+		this.#host.onIdle();
 	}
 
 	#discard(sandbox: FunctionSandbox, error: unknown): void {

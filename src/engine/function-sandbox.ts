@@ -37,7 +37,7 @@ const lastOutputMs = 200;
 /** Reason of the error that `invoke` throws when the process was gone before it saw the event: another sandbox may take it. */
 export const sandboxGone = "SandboxGone";
 
-export type FunctionSandboxState = "creating" | "initializing" | "idle" | "busy" | "frozen" | "stopped";
+export type FunctionSandboxState = "creating" | "created" | "initializing" | "idle" | "busy" | "frozen" | "stopped";
 
 type Outcome = { kind: "response"; payload: Uint8Array } | { kind: "failure"; failure: Failure };
 
@@ -60,6 +60,7 @@ export class FunctionSandbox {
 	readonly #log: SandboxLog;
 	readonly #logStream: string;
 	readonly #session: ContractSession;
+	#created: Promise<void> | undefined;
 	#rootfs: Rootfs | undefined;
 	#sandbox: Sandbox | undefined;
 	#pumps: LogPump[] = [];
@@ -95,7 +96,7 @@ export class FunctionSandbox {
 		const createAt = clock.monotonic();
 		let failure: Failure | undefined;
 		try {
-			await this.#create(signal);
+			await this.create(signal);
 			const startAt = clock.monotonic();
 			this.sandboxMs = startAt - createAt;
 			this.state = "initializing";
@@ -112,6 +113,12 @@ export class FunctionSandbox {
 		if (failure) await this.end("failure");
 		else this.state = "idle";
 		return failure;
+	}
+
+	/** Makes the sandbox and runs nothing in it yet. Idempotent. */
+	create(signal?: AbortSignal): Promise<void> {
+		this.#created ??= this.#create(signal);
+		return this.#created;
 	}
 
 	async #create(signal?: AbortSignal): Promise<void> {
@@ -139,6 +146,7 @@ export class FunctionSandbox {
 		this.#sandbox = sandbox;
 		const write = (lines: string[]) => this.#log.write(lines);
 		this.#pumps = [new LogPump(sandbox.stdout, write), new LogPump(sandbox.stderr, write)];
+		this.state = "created";
 		void sandbox.exited.then((exit) => this.#onExit(exit));
 	}
 
@@ -243,7 +251,7 @@ export class FunctionSandbox {
 		this.#exited = true;
 		const failure: Failure = { kind: "exit", code: exit.code, signal: exit.signal, oomKilled: exit.oomKilled };
 		if (this.#settle) this.#finish({ kind: "failure", failure });
-		else if (this.state === "idle" || this.state === "frozen") void this.end("exit");
+		else if (this.state === "created" || this.state === "idle" || this.state === "frozen") void this.end("exit");
 	}
 
 	/** END and REPORT, after the last output of the invocation and what it really used. */

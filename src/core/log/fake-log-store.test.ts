@@ -1,0 +1,4 @@
+import { FakeLogStore } from "./fake-log-store.ts";
+import { logStoreContract } from "./log-store.contract.ts";
+
+logStoreContract("fake", async () => ({ store: new FakeLogStore() }));

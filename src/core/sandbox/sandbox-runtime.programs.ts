@@ -1,0 +1,87 @@
+import { connect } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { FakeProgram } from "./fake-sandbox-runtime.ts";
+
+/**
+ * What the contract suite runs in a sandbox, said twice: as a script for `/bin/sh -c` (busybox will do), and as a function
+ * for the fake. Both are reached by the same name.
+ */
+export const contractPrograms = {
+	/** One line each: first argument after the script, a variable, the endpoint's variable, folder, user and group. */
+	describe: {
+		shell: 'printf "%s\\n" "$1" "$GREETING" "$ENDPOINT" "$(pwd)" "$(id -u):$(id -g)"; echo problem >&2',
+		fake: async ({ args, env, cwd, user, stdout, stderr }) => {
+			stdout.write(`${[args[1], env.GREETING, env.ENDPOINT, cwd, `${user.uid}:${user.gid}`].join("\n")}\n`);
+			stderr.write("problem\n");
+			return 0;
+		},
+	},
+	fail: { shell: "exit 42", fake: async () => 42 },
+	sleep: {
+		shell: "sleep 600",
+		fake: async ({ signal }) => {
+			// As the kernel has it, SIGTERM does nothing to a first process that did not ask for it.
+			while (signal.reason !== "SIGKILL") await sleep(5);
+			return 0;
+		},
+	},
+	/** Ends by itself, with 7, when it is asked to. */
+	polite: {
+		shell: 'trap "echo stopping; exit 7" TERM; echo ready; while true; do sleep 0.02; done',
+		fake: async ({ stdout, signal }) => {
+			stdout.write("ready\n");
+			while (!signal.aborted) await sleep(5);
+			stdout.write("stopping\n");
+			return 7;
+		},
+	},
+	/** A number a line, for ever. */
+	count: {
+		shell: "i=0; while true; do echo $i; i=$((i+1)); sleep 0.005; done",
+		fake: async ({ stdout, signal, whenThawed }) => {
+			for (let i = 0; !signal.aborted; i++) {
+				await whenThawed();
+				stdout.write(`${i}\n`);
+				await sleep(5);
+			}
+			return 0;
+		},
+	},
+	/** Says its id to the endpoint and prints what it hears. */
+	talk: {
+		shell: 'echo "I am $1" | nc ${ENDPOINT%:*} ${ENDPOINT#*:}',
+		fake: async ({ args, endpoint, stdout }) => {
+			const [host, port] = endpoint!.split(":");
+			const socket = connect(Number(port), host);
+			socket.end(`I am ${args[1]}\n`);
+			for await (const chunk of socket) stdout.write(chunk);
+			return 0;
+		},
+	},
+	/** More memory than any limit of the suite. */
+	balloon: {
+		shell: "exec tail -n 1 /dev/zero",
+		fake: async ({ useMemory }) => {
+			useMemory(1 << 30);
+			return 0;
+		},
+	},
+	/** Writes without end. */
+	flood: {
+		shell: "exec yes 0123456789012345678901234567890123456789012345678901234567890123456789",
+		fake: async ({ stdout, signal }) => {
+			while (!signal.aborted)
+				if (!stdout.write("0123456789".repeat(100)))
+					await Promise.race([new Promise((resolve) => stdout.once("drain", resolve)), sleep(20)]);
+			return 0;
+		},
+	},
+} satisfies Record<string, { shell: string; fake: FakeProgram }>;
+
+export type ContractProgramName = keyof typeof contractPrograms;
+
+/** A fake's program that runs the contract's by the name in `args[0]`. */
+export const contractFakeProgram: FakeProgram = (process) => {
+	const program = contractPrograms[process.args[0] as ContractProgramName];
+	return program.fake(process);
+};
