@@ -80,6 +80,7 @@ function setUp(t: TestContext, { revisions = [revision()], options = {}, ...fake
 			clock,
 			ids: randomIds,
 			log: silentLog,
+			egress: false,
 			onLifecycle: meter.record,
 			activeRevision: (name) => current.get(name)!,
 		},

@@ -22,6 +22,8 @@ export interface FunctionSandboxDeps {
 	logs: LogStore;
 	clock: Clock;
 	ids: Ids;
+	/** Whether functions may reach the outside. */
+	egress: boolean;
 	/** The meter: every reader of lifecycle events stands behind it. */
 	onLifecycle: (event: LifecycleEvent, revision: FunctionRevision) => void;
 }
@@ -122,7 +124,7 @@ export class FunctionSandbox {
 	}
 
 	async #create(signal?: AbortSignal): Promise<void> {
-		const { runtime, rootfs, contract } = this.#deps;
+		const { runtime, rootfs, contract, egress } = this.#deps;
 		const { configuration, image } = this.revision;
 		this.#rootfs = await rootfs.acquire(image.diffIds);
 		const sandbox = await runtime.create(
@@ -138,7 +140,7 @@ export class FunctionSandbox {
 					openFiles: maxOpenFiles,
 					tmpMiB: configuration.tmpMiB,
 				},
-				egress: true,
+				egress,
 				endpoint: { envName: contract.endpointVariable, onConnection: (socket) => this.#session.onConnection(socket) },
 			},
 			signal,
