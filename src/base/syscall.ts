@@ -25,6 +25,7 @@ const { functions: libc } = ffi.dlopen(null, {
 	pipe2: { return: i32, arguments: ["buffer", i32] },
 	mknod: { return: i32, arguments: ["string", "uint32", "uint64"] },
 	lsetxattr: { return: i32, arguments: ["string", "string", "buffer", "uint64", i32] },
+	lgetxattr: { return: "int64", arguments: ["string", "string", "buffer", "uint64"] },
 	flock: { return: i32, arguments: [i32, i32] },
 	syncfs: { return: i32, arguments: [i32] },
 	futimens: { return: i32, arguments: [i32, "buffer"] },
@@ -150,6 +151,19 @@ export function mknod(path: SyscallPath, mode: number, major: number, minor: num
 /** lsetxattr(2): does not follow a link at the end of the path. */
 export function lsetxattr(path: SyscallPath, name: string, value: Buffer): void {
 	check("lsetxattr", libc.lsetxattr(cString(path), name, value, BigInt(value.length), 0), `${name} on ${path}`);
+}
+
+/** lgetxattr(2): a value of up to 255 bytes, or undefined where the attribute is not set. */
+export function lgetxattr(path: SyscallPath, name: string): Buffer | undefined {
+	const value = Buffer.alloc(255);
+	try {
+		const length = Number(libc.lgetxattr(cString(path), name, value, BigInt(value.length)));
+		return value.subarray(0, check("lgetxattr", length, `${name} on ${path}`));
+	} catch (error) {
+		if (error instanceof Error && "code" in error && (error.code === "ENODATA" || error.code === "ENOTSUP"))
+			return undefined;
+		throw error;
+	}
 }
 
 /** A path as text, or as bytes for names that are not UTF-8. */

@@ -30,8 +30,8 @@ export const defaultLayerLimits: LayerLimits = {
 	// Deflate can't do more than 1032; program text does 3 to 5, logs and sparse data bases up to about 100.
 	expansionRatio: 200,
 	expansionFreeBytes: 64 * 1024 ** 2,
-	// PATH_MAX with its final NUL.
-	pathBytes: 4095,
+	// PATH_MAX, without the slash at the start and the NUL at the end.
+	pathBytes: 4094,
 	// XATTR_SIZE_MAX, the most that the kernel takes for one value.
 	xattrBytes: 64 * 1024,
 	paxBytes: 1024 ** 2,
@@ -53,8 +53,12 @@ export function layerLimits(changes: Partial<LayerLimits> = {}): LayerLimits {
 
 /** The refusal for a layer that passes a limit: says which one, and how to raise it. */
 export function layerLimitError(limit: keyof LayerLimits, limits: LayerLimits, what: string): SlipwayError {
-	return new SlipwayError("INVALID_IMAGE", `${what}, more than the limit of ${limits[limit]} (layer limit '${limit}')`, {
-		reason: `LayerLimit${limit[0]?.toUpperCase()}${limit.slice(1)}`,
-		hint: `Make the layer smaller, or raise '${limit}' in the layer limits of the configuration if you trust the image`,
-	});
+	return new SlipwayError(
+		"INVALID_IMAGE",
+		`${what}, more than the limit of ${limits[limit]} (layer limit '${limit}')`,
+		{
+			reason: `LayerLimit${limit[0]?.toUpperCase()}${limit.slice(1)}`,
+			hint: `Make the layer smaller, or raise '${limit}' in the layer limits of the configuration if you trust the image`,
+		},
+	);
 }

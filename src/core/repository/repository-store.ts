@@ -3,6 +3,7 @@ import type { Digest } from "../image/digest.ts";
 /**
  * What the registry knows beside the blobs: repositories, their manifests and tags. Manifest bytes live in the blob
  * store under the same digest. Every write is on the disk before it resolves. Bounds: a listing returns at most `limit` rows.
+ * In a repository that does not exist, reads find nothing and writes are NOT_FOUND (reason "RepositoryUnknown").
  */
 export interface RepositoryStore {
 	/** ALREADY_EXISTS unless `ifMissing`. */
@@ -26,8 +27,12 @@ export interface RepositoryStore {
 	listManifests(repository: string, page: { after?: Digest; limit: number }): Promise<StoredManifest[]>;
 	/** In ASCII order, after `after`. */
 	listTags(repository: string, page: { after?: string; limit: number }): Promise<{ tag: string; digest: Digest }[]>;
-	/** Manifests of the repository whose subject is `subject` (distribution-spec 1.1, "Listing Referrers"). */
-	listReferrers(repository: string, subject: Digest): Promise<StoredManifest[]>;
+	/** Manifests of the repository whose subject is `subject` (distribution-spec 1.1, "Listing Referrers"), by digest, after `after`; 10,000 unless told. */
+	listReferrers(
+		repository: string,
+		subject: Digest,
+		page?: { after?: Digest; limit: number },
+	): Promise<StoredManifest[]>;
 
 	/** A blob is visible in a repository only through a link; an upload or a mount makes one. Idempotent. */
 	linkBlob(repository: string, digest: Digest): Promise<void>;

@@ -15,8 +15,10 @@ export interface FakeProcess {
 	endpoint: string | undefined;
 	stdout: Writable;
 	stderr: Writable;
-	/** Aborted by stop (reason "SIGTERM") and by kill (reason "SIGKILL"). */
+	/** Aborted by stop (reason "SIGTERM"), and at the latest when the sandbox has ended (reason "SIGKILL"). */
 	signal: AbortSignal;
+	/** Aborted when the sandbox has ended, by whatever cause: a program that ignores SIGTERM returns here. */
+	ended: AbortSignal;
 	/** Resolves at once, or when the sandbox is thawed: a fake program that honours freezing awaits it between its steps. */
 	whenThawed(): Promise<void>;
 	/** Pretends to use memory; past the limit the sandbox is killed, as the kernel would. */
@@ -89,6 +91,7 @@ export class FakeSandbox implements Sandbox {
 	readonly #options: FakeSandboxRuntimeOptions;
 	readonly #output = { stdout: new PassThrough(), stderr: new PassThrough() };
 	readonly #signals = new AbortController();
+	readonly #ending = new AbortController();
 	readonly #connections = new Set<Socket>();
 	readonly #onDisposed: () => void;
 	#server: Server | undefined;
@@ -162,6 +165,7 @@ export class FakeSandbox implements Sandbox {
 			stdout: this.#output.stdout,
 			stderr: this.#output.stderr,
 			signal: this.#signals.signal,
+			ended: this.#ending.signal,
 			whenThawed: () => this.#thawed?.promise ?? Promise.resolve(),
 			useMemory: (bytes) => this.#useMemory(bytes),
 		};
@@ -178,6 +182,7 @@ export class FakeSandbox implements Sandbox {
 		if (this.#ended) return;
 		this.#ended = exit;
 		this.#signals.abort("SIGKILL");
+		this.#ending.abort("SIGKILL");
 		this.#thaw();
 		this.#server?.close();
 		for (const socket of this.#connections) socket.destroy();

@@ -19,9 +19,9 @@ export const contractPrograms = {
 	fail: { shell: "exit 42", fake: async () => 42 },
 	sleep: {
 		shell: "sleep 600",
-		fake: async ({ signal }) => {
+		fake: async ({ ended }) => {
 			// As the kernel has it, SIGTERM does nothing to a first process that did not ask for it.
-			while (signal.reason !== "SIGKILL") await sleep(5);
+			while (!ended.aborted) await sleep(5);
 			return 0;
 		},
 	},
@@ -49,6 +49,7 @@ export const contractPrograms = {
 	},
 	/** Says its id to the endpoint and prints what it hears. */
 	talk: {
+		// biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's, not ours
 		shell: 'echo "I am $1" | nc ${ENDPOINT%:*} ${ENDPOINT#*:}',
 		fake: async ({ args, endpoint, stdout }) => {
 			const [host, port] = endpoint!.split(":");
@@ -69,10 +70,11 @@ export const contractPrograms = {
 	/** Writes without end. */
 	flood: {
 		shell: "exec yes 0123456789012345678901234567890123456789012345678901234567890123456789",
-		fake: async ({ stdout, signal }) => {
-			while (!signal.aborted)
-				if (!stdout.write("0123456789".repeat(100)))
-					await Promise.race([new Promise((resolve) => stdout.once("drain", resolve)), sleep(20)]);
+		fake: async ({ stdout, ended }) => {
+			while (!ended.aborted) {
+				const hasRoom = stdout.write("0123456789".repeat(1_000));
+				await (hasRoom ? new Promise((resolve) => setImmediate(resolve)) : sleep(5));
+			}
 			return 0;
 		},
 	},
