@@ -1,0 +1,286 @@
+import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { SlipwayError, systemCode } from "../../base/error.ts";
+
+/**
+ * The files of one sandbox's control group, the same words over version 1 (one hierarchy a controller), version 2 (one
+ * for all) and hosts that mix them. Reads and writes are synchronous: the files live in the kernel and take microseconds.
+ * (kernel: Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst)
+ */
+export interface Cgroup {
+	freeze(): Promise<void>;
+	thaw(): void;
+	processes(): number[];
+	stats(): CgroupStats;
+	/** Times the kernel killed a process for the memory limit. 0 once the group is gone. */
+	oomKills(): number;
+	/** SIGKILL to every process, over and over until none is left; returns whether any was there. */
+	killAll(): Promise<boolean>;
+	/** Removes the group and those a program made below it. Idempotent. */
+	remove(): Promise<void>;
+}
+
+export interface CgroupStats {
+	/** In use without the page cache that the kernel would give up at once. */
+	memoryBytes: number;
+	memoryPeakBytes: number;
+	cpuUs: number;
+	pids: number;
+}
+
+export interface CgroupHost {
+	version: 1 | 2;
+	/** Whether the kernel counts swap against the limit. */
+	swap: boolean;
+	/** The group `name`, a path of one or two names from the top of each hierarchy. */
+	group(name: string): Cgroup;
+	/** The names of the groups right below `name`. */
+	children(name: string): string[];
+	/** Removes the empty group `name` itself. Idempotent. */
+	removeParent(name: string): void;
+}
+
+/** The state files answer within microseconds; a task stuck in the kernel (a slow disk) may take long. */
+const FREEZE_ATTEMPTS = 2_000;
+const YIELDS = 50;
+const REMOVE_ATTEMPTS = 400;
+const RETRY_MS = 5;
+
+/** Finds out what is mounted below `root` (normally /sys/fs/cgroup). UNAVAILABLE when controllers are missing. */
+export function openCgroupHost(root = "/sys/fs/cgroup"): CgroupHost {
+	if (existsSync(join(root, "cgroup.controllers"))) return version2Host(root);
+	const needed = ["memory", "pids", "freezer", "cpu", "cpuacct"];
+	const missing = needed.filter((controller) => !existsSync(join(root, controller)));
+	if (missing.length > 0)
+		throw new SlipwayError(
+			"UNAVAILABLE",
+			`The kernel's cgroup controllers ${missing.join(", ")} are not mounted under ${root}`,
+			{
+				hint: "Mount them (on Debian: apt install cgroupfs-mount), or boot with systemd, which does",
+			},
+		);
+	return version1Host(root);
+}
+
+function version1Host(root: string): CgroupHost {
+	// Where the version 2 view was unmounted, crun takes the bare mount point for it and makes ordinary folders there.
+	const unmounted = join(root, "unified");
+	const leavings = existsSync(unmounted) && !existsSync(join(unmounted, "cgroup.controllers")) ? unmounted : undefined;
+	const controllers = readdirSync(root).filter((name) => existsSync(join(root, name, "cgroup.procs")));
+	return {
+		version: 1,
+		swap: existsSync(join(root, "memory/memory.memsw.limit_in_bytes")),
+		group: (name) => new CgroupV1(root, controllers, name, leavings && join(leavings, name)),
+		children: (name) => [...new Set(controllers.flatMap((controller) => folders(join(root, controller, name))))],
+		removeParent: (name) => {
+			for (const controller of controllers) removeGroup(join(root, controller, name));
+			if (leavings) rmSync(join(leavings, name), { recursive: true, force: true });
+		},
+	};
+}
+
+function version2Host(root: string): CgroupHost {
+	return {
+		version: 2,
+		swap: existsSync("/proc/swaps"),
+		group: (name) => new CgroupV2(join(root, name)),
+		children: (name) => folders(join(root, name)),
+		removeParent: (name) => void removeGroup(join(root, name)),
+	};
+}
+
+class CgroupV1 implements Cgroup {
+	readonly #paths: string[];
+	readonly #memory: string;
+	readonly #freezer: string;
+	readonly #cpuacct: string;
+	readonly #pids: string;
+	readonly #leavings: string | undefined;
+
+	constructor(root: string, controllers: readonly string[], name: string, leavings: string | undefined) {
+		this.#leavings = leavings;
+		this.#paths = [...new Set(controllers)].map((controller) => join(root, controller, name));
+		this.#memory = join(root, "memory", name);
+		this.#freezer = join(root, "freezer", name);
+		this.#cpuacct = join(root, "cpuacct", name);
+		this.#pids = join(root, "pids", name);
+	}
+
+	async freeze(): Promise<void> {
+		const file = join(this.#freezer, "freezer.state");
+		writeFileSync(file, "FROZEN");
+		// A group stays FREEZING while a task has not noticed yet; writing again makes the kernel look again.
+		await until(() => {
+			if (read(file).trim() === "FROZEN") return true;
+			writeFileSync(file, "FROZEN");
+			return false;
+		}, "freeze");
+	}
+
+	thaw(): void {
+		writeFileSync(join(this.#freezer, "freezer.state"), "THAWED");
+	}
+
+	processes(): number[] {
+		return processesOf(this.#paths);
+	}
+
+	stats(): CgroupStats {
+		const reclaimable = field(read(join(this.#memory, "memory.stat")), "total_inactive_file");
+		return {
+			memoryBytes: Math.max(0, Number(read(join(this.#memory, "memory.usage_in_bytes"))) - reclaimable),
+			memoryPeakBytes: Math.max(0, Number(read(join(this.#memory, "memory.max_usage_in_bytes"))) - reclaimable),
+			cpuUs: Math.round(Number(read(join(this.#cpuacct, "cpuacct.usage"))) / 1_000),
+			pids: Number(read(join(this.#pids, "pids.current"))),
+		};
+	}
+
+	oomKills(): number {
+		return field(readIfThere(join(this.#memory, "memory.oom_control")), "oom_kill");
+	}
+
+	killAll(): Promise<boolean> {
+		return killAll(this, this.#freezer);
+	}
+
+	async remove(): Promise<void> {
+		for (const path of this.#paths) await removeTree(path);
+		if (this.#leavings) rmSync(this.#leavings, { recursive: true, force: true });
+	}
+}
+
+class CgroupV2 implements Cgroup {
+	readonly #path: string;
+
+	constructor(path: string) {
+		this.#path = path;
+	}
+
+	async freeze(): Promise<void> {
+		writeFileSync(join(this.#path, "cgroup.freeze"), "1");
+		await until(() => field(read(join(this.#path, "cgroup.events")), "frozen") === 1, "freeze");
+	}
+
+	thaw(): void {
+		writeFileSync(join(this.#path, "cgroup.freeze"), "0");
+	}
+
+	processes(): number[] {
+		return processesOf([this.#path]);
+	}
+
+	stats(): CgroupStats {
+		const reclaimable = field(read(join(this.#path, "memory.stat")), "inactive_file");
+		const current = Number(read(join(this.#path, "memory.current")));
+		// memory.peak came with Linux 5.19; before, what is in use now is the best that is known.
+		const peak = Number(readIfThere(join(this.#path, "memory.peak"))) || current;
+		return {
+			memoryBytes: Math.max(0, current - reclaimable),
+			memoryPeakBytes: Math.max(0, peak - reclaimable),
+			cpuUs: field(read(join(this.#path, "cpu.stat")), "usage_usec"),
+			pids: Number(read(join(this.#path, "pids.current"))),
+		};
+	}
+
+	oomKills(): number {
+		return field(readIfThere(join(this.#path, "memory.events")), "oom_kill");
+	}
+
+	killAll(): Promise<boolean> {
+		return killAll(this, this.#path);
+	}
+
+	remove(): Promise<void> {
+		return removeTree(this.#path);
+	}
+}
+
+async function until(done: () => boolean, doing: string): Promise<void> {
+	for (let attempt = 0; !done(); attempt++) {
+		if (attempt === FREEZE_ATTEMPTS)
+			throw new SlipwayError("SANDBOX_FAILED", `The kernel did not ${doing} the sandbox in time`);
+		// The kernel mostly needs microseconds, and the task a turn on its CPU.
+		await (attempt < YIELDS ? new Promise((resolve) => setImmediate(resolve)) : sleep(1));
+	}
+}
+
+async function killAll(group: Cgroup, thawable: string): Promise<boolean> {
+	let found = false;
+	for (let attempt = 0; attempt < REMOVE_ATTEMPTS; attempt++) {
+		const processes = group.processes();
+		if (processes.length === 0) return found;
+		found = true;
+		for (const pid of processes) killIfThere(pid);
+		// Version 1 does not deliver SIGKILL to a frozen process; version 2 does.
+		if (existsSync(join(thawable, "freezer.state"))) group.thaw();
+		await sleep(attempt < 5 ? 1 : RETRY_MS);
+	}
+	throw new SlipwayError("SANDBOX_FAILED", "Processes of a sandbox survive SIGKILL: they are stuck in the kernel");
+}
+
+function killIfThere(pid: number): void {
+	try {
+		process.kill(pid, "SIGKILL");
+	} catch (error) {
+		if (systemCode(error) !== "ESRCH") throw error;
+	}
+}
+
+function processesOf(paths: readonly string[]): number[] {
+	const found = new Set<number>();
+	for (const path of paths) {
+		for (const line of readIfThere(join(path, "cgroup.procs")).split("\n")) if (line !== "") found.add(Number(line));
+		for (const child of folders(path)) for (const pid of processesOf([join(path, child)])) found.add(pid);
+	}
+	return [...found];
+}
+
+async function removeTree(path: string): Promise<void> {
+	for (const child of folders(path)) await removeTree(join(path, child));
+	for (let attempt = 0; !removeGroup(path); attempt++) {
+		if (attempt === REMOVE_ATTEMPTS) throw new SlipwayError("SANDBOX_FAILED", `The control group ${path} stays busy`);
+		await sleep(attempt < 5 ? 1 : RETRY_MS);
+	}
+}
+
+/** False while the kernel still counts a dying process in it. */
+function removeGroup(path: string): boolean {
+	try {
+		rmdirSync(path);
+		return true;
+	} catch (error) {
+		const code = systemCode(error);
+		if (code === "ENOENT") return true;
+		if (code === "EBUSY" || code === "ENOTEMPTY") return false;
+		throw error;
+	}
+}
+
+function folders(path: string): string[] {
+	try {
+		return readdirSync(path, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
+	} catch (error) {
+		if (systemCode(error) === "ENOENT") return [];
+		throw error;
+	}
+}
+
+function read(path: string): string {
+	return readFileSync(path, "utf8");
+}
+
+function readIfThere(path: string): string {
+	try {
+		return read(path);
+	} catch (error) {
+		if (systemCode(error) === "ENOENT" || systemCode(error) === "ENODEV") return "";
+		throw error;
+	}
+}
+
+/** The number after `name` in the kernel's flat keyed format; 0 when it is not there. */
+function field(text: string, name: string): number {
+	const line = text.split("\n").find((candidate) => candidate.startsWith(`${name} `));
+	return line === undefined ? 0 : Number(line.slice(name.length + 1));
+}

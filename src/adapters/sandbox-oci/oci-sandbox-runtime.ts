@@ -1,0 +1,311 @@
+import { createHash } from "node:crypto";
+import { closeSync, existsSync, fchownSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import { rm, writeFile } from "node:fs/promises";
+import { Socket } from "node:net";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { type Clock, systemClock } from "../../base/clock.ts";
+import { SlipwayError } from "../../base/error.ts";
+import { Lifetime } from "../../base/lifetime.ts";
+import { type Log, silentLog } from "../../base/log.ts";
+import { Semaphore } from "../../base/semaphore.ts";
+import { pipe } from "../../base/syscall.ts";
+import type { Sandbox, SandboxRuntime, SandboxSpec } from "../../core/sandbox/sandbox-runtime.ts";
+import { bundleConfig } from "./bundle.ts";
+import { type CgroupHost, openCgroupHost } from "./cgroup.ts";
+import { ChildReaper } from "./child-reaper.ts";
+import { Egress, removeEgressLeftovers } from "./egress.ts";
+import { checkImage } from "./image-check.ts";
+import { KernelThread } from "./kernel-thread.ts";
+import { OciSandbox } from "./oci-sandbox.ts";
+import { RuntimeCommands, type RuntimeProgram } from "./runtime-program.ts";
+import { ENDPOINT_HOST, ENDPOINT_PORT, SandboxNetwork } from "./sandbox-network.ts";
+import { TmpDisks } from "./tmp-disks.ts";
+import { refuseVulnerableRuntime } from "./vulnerability-check.ts";
+import { WarmPool } from "./warm-pool.ts";
+
+export interface OciSandboxRuntimeOptions {
+	runtime: RuntimeProgram;
+	/** Ours alone; on a real disk, because the sandboxes' /tmp is here. */
+	stateFolder: string;
+	clock?: Clock;
+	log?: Log;
+	/** Networks and /tmp disks that stand ready, of each shape. */
+	poolSize?: number;
+	/** Private range of the sandboxes that may reach the outside; by default the first free one of a few. */
+	egressSubnet?: string;
+	/** Opens a runtime program whose version has known ways out of its containers, which is refused otherwise. */
+	allowVulnerableRuntime?: boolean;
+}
+
+const DEFAULT_POOL_SIZE = 2;
+/** Creating is CPU work in a process of its own; more at a time than this only makes all of them later. */
+const PARALLEL_CREATES = Math.max(2, availableParallelism());
+const ID_PATTERN = /^[a-z0-9-]{1,40}$/;
+const HASH_CHARACTERS = 8;
+
+/** Sandboxes made by an OCI runtime program, crun or runc. */
+export class OciSandboxRuntime implements SandboxRuntime {
+	readonly name: string;
+	readonly version: string;
+	readonly #log: Log;
+	readonly #clock: Clock;
+	readonly #lifetime = new Lifetime();
+	/** On a tmpfs in our own mount namespace: what is here disappears with us. */
+	readonly #runFolder: string;
+	/** The name of our control group, and the mark on everything that is ours on this machine. */
+	readonly #mark: string;
+	readonly #cgroups: CgroupHost;
+	readonly #commands: RuntimeCommands;
+	readonly #reaper: ChildReaper;
+	readonly #networkThread: KernelThread;
+	readonly #disks: TmpDisks;
+	readonly #closedNetworks: WarmPool<SandboxNetwork>;
+	readonly #openNetworks: WarmPool<SandboxNetwork>;
+	readonly #hash: string;
+	readonly #egressSubnet: string | undefined;
+	#egress: Promise<Egress> | undefined;
+	readonly #creates = new Semaphore(PARALLEL_CREATES);
+	readonly #sandboxes = new Map<string, OciSandbox | "creating">();
+	#nextNetwork = 1;
+	#disposed: Promise<void> | undefined;
+
+	/** UNAVAILABLE when the machine lacks something, with a hint that names it. Removes nothing: call `reap` for that. */
+	static async open(options: OciSandboxRuntimeOptions): Promise<OciSandboxRuntime> {
+		if (options.allowVulnerableRuntime) {
+			const { name, version } = options.runtime;
+			options.log?.warn("The runtime program is used without a look at its known vulnerabilities", { name, version });
+		} else await refuseVulnerableRuntime(options.runtime);
+		mkdirSync(options.stateFolder, { recursive: true, mode: 0o700 });
+		const stateFolder = realpathSync(options.stateFolder);
+		const cgroups = openCgroupHost();
+		const diskThread = new KernelThread("sandbox-disks");
+		const runFolder = join(stateFolder, "run");
+		// Only where an earlier process shared our mount namespace; in one of our own there is nothing of it.
+		await diskThread.run("unmount", { targets: mountsBelow(runFolder) });
+		await diskThread.run("mountTmpfs", { target: runFolder, options: "mode=0711" });
+		return new OciSandboxRuntime({ ...options, stateFolder }, cgroups, diskThread, runFolder);
+	}
+
+	private constructor(
+		options: OciSandboxRuntimeOptions,
+		cgroups: CgroupHost,
+		diskThread: KernelThread,
+		runFolder: string,
+	) {
+		this.name = options.runtime.name;
+		this.version = options.runtime.version;
+		this.#log = options.log ?? silentLog;
+		this.#clock = options.clock ?? systemClock;
+		this.#cgroups = cgroups;
+		this.#hash = createHash("sha256").update(options.stateFolder).digest("hex").slice(0, HASH_CHARACTERS);
+		this.#mark = `slipway-${this.#hash}`;
+		this.#egressSubnet = options.egressSubnet;
+		this.#runFolder = runFolder;
+		this.#lifetime.use(diskThread);
+		this.#lifetime.defer(() => diskThread.run("unmount", { targets: [runFolder] }));
+		for (const folder of ["networks", "bundles", "tmp", "state", "etc"]) mkdirSync(join(runFolder, folder));
+		writeEtc(join(runFolder, "etc"));
+		this.#commands = new RuntimeCommands(options.runtime, join(runFolder, "state"));
+		this.#reaper = this.#lifetime.use(new ChildReaper(this.#clock));
+		this.#networkThread = this.#lifetime.use(new KernelThread("sandbox-networks"));
+		this.#lifetime.defer(() => this.#cgroups.removeParent(this.#mark));
+		const poolSize = options.poolSize ?? DEFAULT_POOL_SIZE;
+		this.#disks = this.#lifetime.use(
+			new TmpDisks({
+				thread: diskThread,
+				diskFolder: join(options.stateFolder, "disks"),
+				mountFolder: join(runFolder, "tmp"),
+				poolSize,
+				log: this.#log,
+			}),
+		);
+		this.#lifetime.defer(async () => (await this.#egress)?.[Symbol.asyncDispose]());
+		this.#closedNetworks = this.#lifetime.use(this.#networkPool("a network", poolSize, false));
+		this.#openNetworks = this.#lifetime.use(this.#networkPool("a network with egress", poolSize, true));
+	}
+
+	#networkPool(name: string, size: number, egress: boolean): WarmPool<SandboxNetwork> {
+		const destroy = (network: SandboxNetwork) => network[Symbol.asyncDispose]();
+		return new WarmPool({ name, size, make: () => this.#makeNetwork(egress), destroy, log: this.#log });
+	}
+
+	prepare(shape: { tmpMiB: number; egress: boolean }): void {
+		if (this.#disposed) return;
+		this.#disks.prepare(shape.tmpMiB);
+		(shape.egress ? this.#openNetworks : this.#closedNetworks).fill();
+	}
+
+	/** Resolves when the pools are full, for tests and measurements. */
+	async settled(): Promise<void> {
+		await Promise.all([this.#disks.settled(), this.#closedNetworks.settled(), this.#openNetworks.settled()]);
+	}
+
+	async create(spec: SandboxSpec, signal?: AbortSignal): Promise<Sandbox> {
+		signal?.throwIfAborted();
+		if (this.#disposed) throw new SlipwayError("SANDBOX_FAILED", "The sandbox runtime has been closed");
+		if (!ID_PATTERN.test(spec.id))
+			throw new SlipwayError("INVALID", `Sandbox id "${spec.id}" does not match ${ID_PATTERN}`);
+		if (this.#sandboxes.has(spec.id)) throw new SlipwayError("ALREADY_EXISTS", `There is a sandbox ${spec.id} already`);
+		checkImage(spec);
+		this.#sandboxes.set(spec.id, "creating");
+		const lifetime = new Lifetime();
+		lifetime.defer(() => this.#sandboxes.delete(spec.id));
+		try {
+			const sandbox = await this.#creates.run(() => this.#create(spec, lifetime), signal);
+			if (!signal?.aborted) return sandbox;
+			await sandbox[Symbol.asyncDispose]();
+			throw signal.reason;
+		} catch (error) {
+			await lifetime[Symbol.asyncDispose]();
+			throw error;
+		}
+	}
+
+	async #create(spec: SandboxSpec, lifetime: Lifetime): Promise<OciSandbox> {
+		const bundle = join(this.#runFolder, "bundles", spec.id);
+		const cgroupName = join(this.#mark, spec.id);
+		const cgroup = this.#cgroups.group(cgroupName);
+		const pool = spec.egress ? this.#openNetworks : this.#closedNetworks;
+		const network = pool.take() ?? (await this.#makeNetwork(spec.egress));
+		lifetime.use(network);
+		await network.serve(spec.endpoint?.onConnection);
+		const disk = await this.#disks.take(spec.limits.tmpMiB);
+		lifetime.defer(() => this.#disks.remove(disk));
+		mkdirSync(bundle);
+		lifetime.defer(() => rm(bundle, { recursive: true, force: true }));
+		const config = bundleConfig(spec, {
+			networkPath: network.path,
+			tmpPath: disk.path,
+			etc: this.#etc(spec.egress),
+			cgroupsPath: `/${cgroupName}`,
+			environment: spec.endpoint ? { [spec.endpoint.envName]: `${ENDPOINT_HOST}:${ENDPOINT_PORT}` } : {},
+			swapLimit: this.#cgroups.swap,
+			cgroupNamespace: existsSync("/proc/self/ns/cgroup"),
+		});
+		await writeFile(join(bundle, "config.json"), JSON.stringify(config));
+		lifetime.defer(() => cgroup.remove());
+		lifetime.defer(() => this.#commands.forget(spec.id));
+		// A create that failed half-way may have left a process; after a good one there is none by now.
+		lifetime.defer(() => cgroup.killAll());
+		const output = openOutput(spec.user, lifetime);
+		const pid = await this.#commands.create(spec.id, bundle, output.childEnds).finally(output.closeChildEnds);
+		const sandbox = new OciSandbox({
+			id: spec.id,
+			pid,
+			stdout: output.stdout,
+			stderr: output.stderr,
+			cgroup,
+			clock: this.#clock,
+			release: () => this.#commands.start(spec.id, bundle),
+			lifetime,
+		});
+		this.#reaper.watch(pid, (status) => sandbox.onProcessExit(status));
+		this.#sandboxes.set(spec.id, sandbox);
+		return sandbox;
+	}
+
+	async #makeNetwork(egress: boolean): Promise<SandboxNetwork> {
+		const folder = join(this.#runFolder, "networks");
+		const network = await SandboxNetwork.create(this.#networkThread, folder, `${this.#nextNetwork++}`);
+		if (!egress) return network;
+		try {
+			await network.connect(await this.#openEgress());
+			return network;
+		} catch (error) {
+			await network[Symbol.asyncDispose]();
+			throw error;
+		}
+	}
+
+	/** The host is set up for egress when the first sandbox needs it, not before. */
+	#openEgress(): Promise<Egress> {
+		if (this.#egress) return this.#egress;
+		const options = { hash: this.#hash, clock: this.#clock, log: this.#log };
+		const opening = Egress.open(
+			this.#egressSubnet === undefined ? options : { ...options, subnet: this.#egressSubnet },
+		);
+		this.#egress = opening.then((egress) => {
+			writeFileSync(join(this.#runFolder, "etc/resolv.conf.egress"), egress.resolvConf);
+			return egress;
+		});
+		this.#egress.catch(() => {
+			this.#egress = undefined;
+		});
+		return this.#egress;
+	}
+
+	#etc(egress: boolean): { hosts: string; hostname: string; resolvConf: string } {
+		const file = (name: string) => join(this.#runFolder, "etc", name);
+		return {
+			hosts: file("hosts"),
+			hostname: file("hostname"),
+			resolvConf: file(egress ? "resolv.conf.egress" : "resolv.conf"),
+		};
+	}
+
+	/** Everything bears the mark of the state folder; what is in our own mount namespace went with the earlier process. */
+	async reap(): Promise<number> {
+		const orphans = this.#cgroups.children(this.#mark).filter((id) => !this.#sandboxes.has(id));
+		await Promise.all(
+			orphans.map(async (id) => {
+				const group = this.#cgroups.group(join(this.#mark, id));
+				await group.killAll();
+				await group.remove();
+			}),
+		);
+		await this.#disks.reap();
+		// With egress in use the table is ours, and was made anew when it was first used.
+		if (!this.#egress) await removeEgressLeftovers(this.#hash);
+		return orphans.length;
+	}
+
+	[Symbol.asyncDispose](): Promise<void> {
+		this.#disposed ??= this.#dispose();
+		return this.#disposed;
+	}
+
+	async #dispose(): Promise<void> {
+		// Creates under way see `#disposed` no more; they are waited for by taking every permit.
+		await Promise.all(Array.from({ length: PARALLEL_CREATES }, () => this.#creates.run(async () => {})));
+		const sandboxes = [...this.#sandboxes.values()].filter((sandbox) => sandbox !== "creating");
+		await Promise.all(sandboxes.map((sandbox) => sandbox[Symbol.asyncDispose]()));
+		await this.#lifetime[Symbol.asyncDispose]();
+	}
+}
+
+/** Mount points at and below `folder`, deepest first. */
+function mountsBelow(folder: string): string[] {
+	const points = readFileSync("/proc/self/mountinfo", "utf8")
+		.split("\n")
+		.flatMap((line) => line.split(" ")[4] ?? []);
+	return points.filter((point) => point === folder || point.startsWith(`${folder}/`)).reverse();
+}
+
+function writeEtc(folder: string): void {
+	writeFileSync(join(folder, "hosts"), "127.0.0.1 localhost sandbox.localdomain sandbox\n");
+	writeFileSync(join(folder, "hostname"), "sandbox\n");
+	writeFileSync(join(folder, "resolv.conf"), "");
+}
+
+/** Two pipes that belong to the sandbox's user, so that its programs can open /dev/stdout and /dev/stderr anew. */
+function openOutput(user: { uid: number; gid: number }, lifetime: Lifetime) {
+	const open = () => {
+		const { read, write } = pipe();
+		fchownSync(write, user.uid, user.gid);
+		const stream = new Socket({ fd: read, readable: true, writable: false });
+		lifetime.defer(() => stream.destroy());
+		return { stream, write };
+	};
+	const stdout = open();
+	const stderr = open();
+	return {
+		stdout: stdout.stream,
+		stderr: stderr.stream,
+		childEnds: { stdout: stdout.write, stderr: stderr.write },
+		closeChildEnds: () => {
+			closeSync(stdout.write);
+			closeSync(stderr.write);
+		},
+	};
+}

@@ -1,0 +1,136 @@
+import { spawn } from "node:child_process";
+import { closeSync, constants, existsSync, openSync, readSync, rmSync, unlinkSync, writeSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { SlipwayError, systemCode } from "../../base/error.ts";
+import { TOOL_ENVIRONMENT } from "./tool.ts";
+
+export interface RuntimeProgram {
+	name: "crun" | "runc";
+	path: string;
+	version: string;
+}
+
+/** A create takes 10 to 50 ms; one that takes this long is stuck. */
+const TIMEOUT_MS = 20_000;
+/** More of a log than any of its errors needs. */
+const MAX_LOG_BYTES = 8 * 1024;
+const FIFO_ATTEMPTS = 2_000;
+
+/** Calls crun or runc. Both keep a container's state in `root`/ID and wait for their start on a named pipe, exec.fifo. */
+export class RuntimeCommands {
+	readonly #program: RuntimeProgram;
+	readonly #root: string;
+
+	constructor(program: RuntimeProgram, root: string) {
+		this.#program = program;
+		this.#root = root;
+	}
+
+	/** Makes the container, stopped just before its program; returns the id of its first process. */
+	async create(id: string, bundle: string, output: { stdout: number; stderr: number }): Promise<number> {
+		const pidFile = join(bundle, "pid");
+		await this.#run(["create", "--bundle", bundle, "--pid-file", pidFile, id], join(bundle, "log"), output);
+		return Number(await readFile(pidFile, "utf8"));
+	}
+
+	/**
+	 * Does what `start` does, without 6 ms for a process of its own: crun's container reads one byte from the pipe
+	 * (libcrun/status.c), runc's writes one (libcontainer/container_linux.go), then each executes its program.
+	 */
+	async start(id: string, bundle: string): Promise<void> {
+		const fifo = join(this.#root, id, "exec.fifo");
+		if (!existsSync(fifo)) await this.#run(["start", id], join(bundle, "log"), { stdout: "ignore", stderr: "ignore" });
+		else if (this.#program.name === "crun") releaseByWriting(fifo);
+		else await releaseByReading(fifo);
+	}
+
+	/** Forgets a container whose processes are gone. `delete` would also do what our own `dispose` does, for a process of its own. */
+	forget(id: string): void {
+		rmSync(join(this.#root, id), { recursive: true, force: true });
+	}
+
+	async #run(
+		args: readonly string[],
+		log: string,
+		output: { stdout: number | "ignore"; stderr: number | "ignore" },
+	): Promise<void> {
+		const { path, name } = this.#program;
+		const child = spawn(path, ["--root", this.#root, "--log", log, "--log-format", "json", ...args], {
+			stdio: ["ignore", output.stdout, output.stderr],
+			env: TOOL_ENVIRONMENT,
+			timeout: TIMEOUT_MS,
+			killSignal: "SIGKILL",
+		});
+		const ended = await new Promise<{ code: number | null; signal: string | null }>((resolve, reject) => {
+			child.once("error", reject);
+			child.once("exit", (code, signal) => resolve({ code, signal }));
+		}).catch((error: unknown) => {
+			throw new SlipwayError("UNAVAILABLE", `Could not run ${path}`, { cause: error, hint: "Run `slipway doctor`" });
+		});
+		if (ended.code === 0) return;
+		throw runtimeError(name, args[0]!, await lastMessage(log), ended.signal);
+	}
+}
+
+function releaseByWriting(fifo: string): void {
+	const fd = openSync(fifo, constants.O_WRONLY | constants.O_NONBLOCK);
+	try {
+		unlinkSync(fifo);
+		writeSync(fd, "0");
+	} finally {
+		closeSync(fd);
+	}
+}
+
+async function releaseByReading(fifo: string): Promise<void> {
+	const fd = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+	try {
+		const byte = Buffer.alloc(1);
+		for (let attempt = 0; !readByte(fd, byte); attempt++) {
+			if (attempt === FIFO_ATTEMPTS)
+				throw new SlipwayError("SANDBOX_FAILED", "The sandbox's first process did not answer its start");
+			await (attempt < 100 ? new Promise((resolve) => setImmediate(resolve)) : sleep(1));
+		}
+		unlinkSync(fifo);
+	} finally {
+		closeSync(fd);
+	}
+}
+
+/** False while the other side has not written yet: either it has the pipe open (EAGAIN) or it is just about to (end of file). */
+function readByte(fd: number, byte: Buffer): boolean {
+	try {
+		return readSync(fd, byte, 0, 1, null) === 1;
+	} catch (error) {
+		if (systemCode(error) === "EAGAIN") return false;
+		throw error;
+	}
+}
+
+async function lastMessage(log: string): Promise<string> {
+	const text = (await readFile(log, "utf8").catch(() => "")).slice(-MAX_LOG_BYTES);
+	const messages = text.split("\n").flatMap((line) => {
+		try {
+			const entry: unknown = JSON.parse(line);
+			return typeof entry === "object" && entry !== null && "msg" in entry ? [String(entry.msg)] : [];
+		} catch {
+			return []; // A line cut in half, or none.
+		}
+	});
+	return messages.at(-1) ?? "";
+}
+
+/** The program's own words for what `checkImage` could not see (a race, a file system's own refusal). */
+function runtimeError(name: string, command: string, message: string, signal: string | null): SlipwayError {
+	if (signal !== null) return new SlipwayError("SANDBOX_FAILED", `\`${name} ${command}\` was ended by ${signal}`);
+	if (/executable file|open executable|exec: "/.test(message))
+		return new SlipwayError("INVALID_IMAGE", message, { reason: "InvalidEntrypoint" });
+	if (/chdir|cwd/.test(message)) return new SlipwayError("INVALID_IMAGE", message, { reason: "InvalidWorkingDir" });
+	if (/no space left|cannot allocate memory|resource temporarily unavailable|too many open files/i.test(message))
+		return new SlipwayError("EXHAUSTED", `The machine has no room for another sandbox: ${message}`);
+	return new SlipwayError("SANDBOX_FAILED", `\`${name} ${command}\` failed: ${message || "it gave no reason"}`, {
+		hint: "Run `slipway doctor`",
+	});
+}
