@@ -15,6 +15,7 @@ import {
 } from "../core/image/manifest.ts";
 import { isRepositoryName } from "../core/image/reference.ts";
 import type { Repository, RepositoryStore, StoredManifest } from "../core/repository/repository-store.ts";
+import type { BlobPins } from "./blob-pins.ts";
 
 export interface RegistryOptions {
 	blobs: BlobStore;
@@ -22,6 +23,8 @@ export interface RegistryOptions {
 	/** Whether a push to a repository that does not exist makes it. */
 	createOnPush: boolean;
 	clock: Clock;
+	/** Shared with the collector, where there is one. */
+	pins?: BlobPins;
 }
 
 export interface ManifestPush {
@@ -42,12 +45,14 @@ export class Registry {
 	readonly #repositories: RepositoryStore;
 	readonly #createOnPush: boolean;
 	readonly #clock: Clock;
+	readonly #pins: BlobPins | undefined;
 
 	constructor(options: RegistryOptions) {
 		this.#blobs = options.blobs;
 		this.#repositories = options.repositories;
 		this.#createOnPush = options.createOnPush;
 		this.#clock = options.clock;
+		this.#pins = options.pins;
 	}
 
 	/** The repository to push to, made when it is missing and may be. NOT_FOUND with reason "RepositoryUnknown". */
@@ -76,12 +81,26 @@ export class Registry {
 		if (push.digest && push.digest !== digest)
 			throw new SlipwayError("DIGEST_MISMATCH", `Manifest has digest '${digest}' instead of '${push.digest}'`);
 		await this.repositoryForPush(name);
-		await this.#requireParts(name, parsed);
-		await this.#blobs.put({ digest, size: bytes.length }, oneChunk(bytes));
 		const manifest = describe(parsed, { digest, mediaType, size: bytes.length, pushedMs: this.#clock.now() });
-		if (push.tags.length === 0) await this.#repositories.putManifest(name, manifest);
-		for (const tag of push.tags) await this.#repositories.putManifest(name, manifest, tag);
+		await this.#pinned([digest, ...manifest.references], async () => {
+			await this.#requireParts(name, parsed);
+			await this.#blobs.put({ digest, size: bytes.length }, oneChunk(bytes));
+			if (push.tags.length === 0) await this.#repositories.putManifest(name, manifest);
+			for (const tag of push.tags) await this.#repositories.putManifest(name, manifest, tag);
+		});
 		return manifest;
+	}
+
+	/**
+	 * Makes a blob that the store holds visible in a repository as well. False when it is not there, or when `allowed`,
+	 * asked while the blob can't be collected, says so.
+	 */
+	async mountBlob(name: string, digest: Digest, allowed: () => Promise<boolean>): Promise<boolean> {
+		return this.#pinned([digest], async () => {
+			if (!(await allowed()) || (await this.#blobs.stat(digest)) === undefined) return false;
+			await this.#repositories.linkBlob(name, digest);
+			return true;
+		});
 	}
 
 	/** Undefined when the repository has no such manifest. Its bytes are at most 4 MiB, as they were pushed. */
@@ -93,6 +112,16 @@ export class Registry {
 		if (!manifest) return undefined;
 		if (manifest.size > maxManifestBytes) throw new Error(`Stored manifest ${manifest.digest} is too large`);
 		return { manifest, bytes: await buffer(await this.#blobs.open(manifest.digest)) };
+	}
+
+	/** Keeps the collector off the digests between the look at them and the row that refers to them. */
+	async #pinned<T>(digests: readonly Digest[], task: () => Promise<T>): Promise<T> {
+		const release = await this.#pins?.pin(digests);
+		try {
+			return await task();
+		} finally {
+			release?.();
+		}
 	}
 
 	async #requireParts(name: string, parsed: ParsedManifest): Promise<void> {
