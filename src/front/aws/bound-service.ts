@@ -1,0 +1,28 @@
+import { type Protocol, protocolOf } from "./protocol/protocol.ts";
+import { loadService } from "./schema/published.ts";
+import type { AwsService } from "./service.ts";
+
+/** A service with its published schemas, which are read when the service is first asked for. */
+export class BoundService {
+	readonly service: AwsService;
+	#protocol: Promise<Protocol> | undefined;
+
+	constructor(service: AwsService) {
+		this.service = service;
+	}
+
+	protocol(): Promise<Protocol> {
+		this.#protocol ??= this.#load();
+		return this.#protocol;
+	}
+
+	async #load(): Promise<Protocol> {
+		const published = await loadService(this.service.sdkPackage);
+		const names = new Set(published.operations.map((operation) => operation.name));
+		const handled = [...Object.keys(this.service.handlers), ...Object.keys(this.service.rawHandlers ?? {})];
+		const unknown = handled.filter((name) => !names.has(name));
+		if (unknown.length > 0)
+			throw new Error(`The service '${this.service.name}' publishes no operation ${unknown.join(", ")}`);
+		return protocolOf(this.service, published);
+	}
+}

@@ -1,0 +1,238 @@
+/**
+ * Serves AWS clients. One adapter for every service: the SDK's published schemas say how operations are routed, read and
+ * answered; a service brings only its handlers and its error names (service.ts).
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Clock } from "../../base/clock.ts";
+import { isSlipwayError } from "../../base/error.ts";
+import type { Ids } from "../../base/ids.ts";
+import type { Log } from "../../base/log.ts";
+import { type Admitted, Authenticator } from "./authenticator.ts";
+import { announcedLength, BodyBudget, BodyTooLargeError, ClientGoneError, readRequest } from "./body.ts";
+import { BoundService } from "./bound-service.ts";
+import { AwsError, validationError } from "./errors.ts";
+import { CodecError } from "./protocol/codec-error.ts";
+import type { HttpResponseParts } from "./protocol/http-binding.ts";
+import type { FoundOperation, Protocol, RequestLine } from "./protocol/protocol.ts";
+import { drain, send } from "./respond.ts";
+import { isAwsRequest } from "./select-service.ts";
+import type { AwsService, Call, Principal } from "./service.ts";
+import { type SignedRequest, signedRequest } from "./sigv4/request.ts";
+import type { Credentials } from "./sigv4/verify.ts";
+import { fallbackProtocol, toWireError } from "./wire-error.ts";
+
+export interface AwsFrontLimits {
+	/** Longest body of an operation that names no limit of its own, bytes. */
+	maxBodyBytes: number;
+	/** All bodies being read or served at one time, bytes; past it clients are asked to come again (429). */
+	maxBufferedBytes: number;
+}
+
+export interface AwsFrontOptions {
+	services: readonly AwsService[];
+	credentials: Credentials;
+	/** For people with curl: who a native bearer token belongs to, or undefined. Without it only signatures are taken. */
+	authenticateBearer?: (token: string) => Principal | undefined;
+	clock: Pick<Clock, "now" | "after">;
+	ids: Pick<Ids, "uuid">;
+	region: string;
+	/** 12 digits. */
+	accountId: string;
+	log: Log;
+	limits?: Partial<AwsFrontLimits>;
+}
+
+export interface AwsFront {
+	/** Whether a request of the shared port is an AWS client's. */
+	matches(request: IncomingMessage): boolean;
+	/** Answers, always; never rejects. */
+	handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
+	/** Reads a service's schemas now instead of at its first request (some 20 ms). */
+	preload(service: string): Promise<void>;
+}
+
+const defaultLimits: AwsFrontLimits = {
+	// Control requests are a few kilobytes; a policy or an inline template may have some hundreds.
+	maxBodyBytes: 1024 * 1024,
+	// 32 payloads of the largest size.
+	maxBufferedBytes: 192 * 1024 * 1024,
+};
+
+/** One request on its way through the front. */
+interface Exchange {
+	readonly requestId: string;
+	readonly line: RequestLine;
+	readonly signed: SignedRequest;
+	bound: BoundService | undefined;
+	protocol: Protocol | undefined;
+	operation: string | undefined;
+	/** Bytes to give back to the budget. */
+	held: number;
+}
+
+export function createAwsFront(options: AwsFrontOptions): AwsFront {
+	return new Front(options);
+}
+
+class Front implements AwsFront {
+	readonly #options: AwsFrontOptions;
+	readonly #limits: AwsFrontLimits;
+	readonly #services: ReadonlyMap<string, BoundService>;
+	readonly #authenticator: Authenticator;
+	readonly #budget: BodyBudget;
+
+	constructor(options: AwsFrontOptions) {
+		this.#options = options;
+		this.#limits = { ...defaultLimits, ...options.limits };
+		this.#services = new Map(options.services.map((service) => [service.name, new BoundService(service)]));
+		this.#authenticator = new Authenticator(options, this.#services);
+		this.#budget = new BodyBudget(this.#limits.maxBufferedBytes);
+	}
+
+	matches(request: IncomingMessage): boolean {
+		return isAwsRequest(request);
+	}
+
+	async preload(service: string): Promise<void> {
+		await this.#services.get(service)?.protocol();
+	}
+
+	async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+		const signed = signedRequest(request);
+		const exchange: Exchange = {
+			requestId: this.#options.ids.uuid(),
+			line: {
+				method: signed.method,
+				path: signed.path,
+				query: signed.query,
+				headers: request.headers,
+				labels: {},
+				body: noBody,
+			},
+			signed,
+			bound: undefined,
+			protocol: undefined,
+			operation: undefined,
+			held: 0,
+		};
+		let answer: HttpResponseParts;
+		try {
+			answer = await this.#serve(exchange, request);
+		} catch (error) {
+			if (error instanceof ClientGoneError) return void response.destroy();
+			answer = this.#refuse(exchange, error);
+		} finally {
+			this.#budget.give(exchange.held);
+		}
+		const complete = request.complete;
+		send(response, answer, exchange.requestId, complete);
+		if (!complete) drain(request, this.#options.clock);
+	}
+
+	async #serve(exchange: Exchange, request: IncomingMessage): Promise<HttpResponseParts> {
+		const admitted = await this.#authenticator.admit(exchange.signed, exchange.line, (bound) => {
+			exchange.bound = bound;
+		});
+		const { bound } = admitted;
+		exchange.bound = bound;
+		const protocol = await bound.protocol();
+		exchange.protocol = protocol;
+		let found = protocol.namedInBody ? undefined : protocol.find(exchange.line);
+		exchange.operation = found?.operation.name;
+		const body = await this.#readBody(exchange, admitted, request);
+		const line = { ...exchange.line, body };
+		if (protocol.namedInBody) found = protocol.find(line);
+		exchange.operation = found?.operation.name;
+		if (!found) throw unknownOperation(bound.service, exchange.line);
+		return this.#call(exchange, admitted, found, line);
+	}
+
+	async #readBody(exchange: Exchange, admitted: Admitted, request: IncomingMessage): Promise<Buffer> {
+		const limit = admitted.bound.service.maxBodyBytes?.[exchange.operation ?? ""] ?? this.#limits.maxBodyBytes;
+		const taken = (bytes: number) => {
+			this.#budget.take(bytes);
+			exchange.held += bytes;
+		};
+		announcedLength(request, limit);
+		if (admitted.readVerified) return admitted.readVerified(request, limit, taken);
+		const body = await readRequest(request, limit, taken);
+		admitted.verify(body);
+		return body;
+	}
+
+	async #call(
+		exchange: Exchange,
+		admitted: Admitted,
+		found: FoundOperation,
+		line: RequestLine,
+	): Promise<HttpResponseParts> {
+		const { service } = admitted.bound;
+		const { name } = found.operation;
+		const call: Call = {
+			requestId: exchange.requestId,
+			service: service.name,
+			operation: name,
+			principal: admitted.principal,
+			region: this.#options.region,
+			accountId: this.#options.accountId,
+			host: line.headers.host?.toString() ?? "",
+		};
+		const raw = service.rawHandlers?.[name];
+		if (raw) {
+			const header = (key: string) => line.headers[key]?.toString();
+			return raw({ labels: found.labels, query: line.query, header, body: line.body }, call);
+		}
+		const handler = service.handlers[name];
+		if (!handler)
+			throw new AwsError("NotImplementedException", 501, `Slipway does not implement ${service.name}:${name} yet`);
+		const protocol = exchange.protocol!;
+		const input = protocol.read(found, line);
+		requireMembers(found, input);
+		service.validate?.(name, input);
+		const output = (await handler(input, call)) as Record<string, unknown> | undefined;
+		return protocol.write(found.operation, output ?? {}, exchange.requestId);
+	}
+
+	#refuse(exchange: Exchange, error: unknown): HttpResponseParts {
+		const service = exchange.bound?.service;
+		const { requestId, operation } = exchange;
+		const foreseen =
+			error instanceof AwsError ||
+			error instanceof CodecError ||
+			error instanceof BodyTooLargeError ||
+			isSlipwayError(error);
+		if (!foreseen)
+			this.#options.log.error("AWS request failed", { requestId, service: service?.name, operation, error });
+		const { wire, retryAfterMs } = toWireError(error, service, operation);
+		const protocol = exchange.protocol ?? fallbackProtocol(service, exchange.line);
+		const answer = protocol.writeError(wire, requestId);
+		if (retryAfterMs !== undefined) answer.headers["Retry-After"] = String(Math.ceil(retryAfterMs / 1000));
+		return answer;
+	}
+}
+
+const noBody = Buffer.alloc(0);
+
+function requireMembers({ operation }: FoundOperation, input: Record<string, unknown>): void {
+	const schema = operation.input.getSchema();
+	// The seventh element of a structure's schema is how many of its members, which stand first, are required.
+	const required =
+		Array.isArray(schema) && typeof schema[6] === "number" ? (schema[4] as string[]).slice(0, schema[6]) : [];
+	const missing = required.filter((name) => input[name] === undefined || input[name] === "");
+	if (missing.length === 0) return;
+	const texts = missing.map((name) => {
+		const member = name[0]!.toLowerCase() + name.slice(1);
+		return `Value null at '${member}' failed to satisfy constraint: Member must not be null`;
+	});
+	throw validationError(texts);
+}
+
+function unknownOperation(service: AwsService, line: RequestLine): AwsError {
+	const named =
+		service.protocol === "query" ? "that Action and Version" : line.headers["x-amz-target"]?.toString().slice(0, 100);
+	return new AwsError(
+		"UnknownOperationException",
+		service.protocol === "query" ? 400 : 404,
+		`The service '${service.name}' has no operation for ${named ?? `${line.method} ${line.path.slice(0, 200)}`}`,
+	);
+}

@@ -1,0 +1,33 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Clock } from "../../base/clock.ts";
+import type { HttpResponseParts } from "./protocol/http-binding.ts";
+
+/** `complete`: the request was read to its end, so that the connection can carry another one. */
+export function send(response: ServerResponse, answer: HttpResponseParts, requestId: string, complete: boolean): void {
+	if (response.destroyed) return;
+	const body = typeof answer.body === "string" ? Buffer.from(answer.body) : answer.body;
+	const headers = answer.headers;
+	headers["x-amzn-RequestId"] = requestId;
+	if (answer.status !== 204 && answer.status !== 304) headers["Content-Length"] = String(body.length);
+	if (!complete) headers.Connection = "close";
+	response.writeHead(answer.status, headers);
+	response.end(body.length === 0 ? undefined : body);
+}
+
+/** What is still read of a refused request, so that a client that is busy sending gets to see the answer. */
+const maxDrainBytes = 32 * 1024 * 1024;
+const maxDrainMs = 2000;
+
+export function drain(request: IncomingMessage, clock: Pick<Clock, "after">): void {
+	let left = maxDrainBytes;
+	const cut = () => request.destroy();
+	const cancel = clock.after(maxDrainMs, cut);
+	request.removeAllListeners("data");
+	request.on("data", (chunk: Buffer) => {
+		left -= chunk.length;
+		if (left < 0) cut();
+	});
+	request.once("close", () => cancel());
+	request.once("error", cut);
+	request.resume();
+}

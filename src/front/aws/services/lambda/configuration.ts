@@ -1,0 +1,111 @@
+/** Our records as Lambda's shapes (lambda-contract 4.3), and the other way round. */
+import type * as sdk from "@aws-sdk/client-lambda";
+import type { FunctionRecord } from "../../../../core/function/function.ts";
+import type { UpdateConfigurationInput } from "../../../../engine/functions.ts";
+import type { Input } from "../../service.ts";
+
+type Wire = Omit<sdk.FunctionConfiguration, "$metadata">;
+
+/** Lists leave the states out; everything else is the same. */
+export function listedConfiguration(record: FunctionRecord): Wire {
+	const { configuration, code } = record;
+	const { environment, imageConfig } = configuration;
+	return {
+		FunctionName: record.name,
+		FunctionArn: record.arn,
+		Role: configuration.role,
+		CodeSize: code.image?.size ?? 0,
+		Description: configuration.description,
+		Timeout: configuration.timeoutS,
+		MemorySize: configuration.memoryMiB,
+		LastModified: new Date(record.lastModifiedMs).toISOString().replace("Z", "+0000"),
+		...(code.manifestDigest && { CodeSha256: code.manifestDigest.slice("sha256:".length) }),
+		Version: "$LATEST",
+		...(environment && { Environment: { Variables: environment } }),
+		TracingConfig: { Mode: configuration.tracingMode },
+		RevisionId: record.revisionId,
+		PackageType: "Image",
+		...(imageConfig && {
+			ImageConfigResponse: {
+				ImageConfig: {
+					...(imageConfig.entryPoint && { EntryPoint: imageConfig.entryPoint }),
+					...(imageConfig.command && { Command: imageConfig.command }),
+					...(imageConfig.workingDirectory !== undefined && { WorkingDirectory: imageConfig.workingDirectory }),
+				},
+			},
+		}),
+		Architectures: [configuration.architecture],
+		EphemeralStorage: { Size: configuration.tmpMiB },
+		SnapStart: { ApplyOn: "None", OptimizationStatus: "Off" },
+		LoggingConfig: loggingConfig(record),
+	};
+}
+
+export function fullConfiguration(record: FunctionRecord): Wire {
+	const { state, lastUpdate } = record;
+	return {
+		...listedConfiguration(record),
+		State: state.state,
+		...(state.state !== "Active" && {
+			StateReason: state.reason,
+			StateReasonCode: state.reasonCode as sdk.StateReasonCode,
+		}),
+		...(lastUpdate.status !== "None" && { LastUpdateStatus: lastUpdate.status }),
+		...("reason" in lastUpdate && {
+			LastUpdateStatusReason: lastUpdate.reason,
+			LastUpdateStatusReasonCode: lastUpdate.reasonCode as sdk.LastUpdateStatusReasonCode,
+		}),
+	};
+}
+
+function loggingConfig({ configuration }: FunctionRecord): sdk.LoggingConfig {
+	return {
+		LogFormat: configuration.logFormat,
+		...(configuration.applicationLogLevel !== undefined && {
+			ApplicationLogLevel: configuration.applicationLogLevel as sdk.ApplicationLogLevel,
+		}),
+		...(configuration.systemLogLevel !== undefined && {
+			SystemLogLevel: configuration.systemLogLevel as sdk.SystemLogLevel,
+		}),
+		LogGroup: configuration.logGroup,
+	};
+}
+
+/** What CreateFunction and UpdateFunctionConfiguration have in common. */
+export function readConfiguration(
+	input: Input<typeof sdk, "UpdateFunctionConfiguration"> | Input<typeof sdk, "CreateFunction">,
+): Omit<UpdateConfigurationInput, "revisionId"> {
+	const { ImageConfig, LoggingConfig } = input;
+	return given({
+		role: input.Role,
+		description: input.Description,
+		memoryMiB: input.MemorySize,
+		timeoutS: input.Timeout,
+		tmpMiB: input.EphemeralStorage?.Size,
+		environment: input.Environment && (input.Environment.Variables ?? {}),
+		imageConfig:
+			ImageConfig &&
+			given({
+				entryPoint: nonEmpty(ImageConfig.EntryPoint),
+				command: nonEmpty(ImageConfig.Command),
+				workingDirectory: ImageConfig.WorkingDirectory || undefined,
+			}),
+		tracingMode: input.TracingConfig?.Mode,
+		logFormat: LoggingConfig?.LogFormat,
+		applicationLogLevel: LoggingConfig?.ApplicationLogLevel,
+		systemLogLevel: LoggingConfig?.SystemLogLevel,
+		logGroup: LoggingConfig?.LogGroup,
+	});
+}
+
+/** An empty list means "as the image has it", as leaving it out does. */
+function nonEmpty(list: string[] | undefined): string[] | undefined {
+	return list && list.length > 0 ? list : undefined;
+}
+
+type Given<T> = { [Key in keyof T]?: Exclude<T[Key], undefined> };
+
+/** Without the members that are undefined, so that "not given" and "given" stay apart. */
+export function given<T extends object>(value: T): Given<T> {
+	return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as Given<T>;
+}

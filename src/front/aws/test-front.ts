@@ -1,0 +1,179 @@
+/** For tests: the front on a random port, over the engine's real functions with images and sandboxes that are made up. */
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { type Clock, systemClock } from "../../base/clock.ts";
+import { SlipwayError } from "../../base/error.ts";
+import { randomIds } from "../../base/ids.ts";
+import { type Log, silentLog } from "../../base/log.ts";
+import type { FunctionRecord } from "../../core/function/function.ts";
+import type { InvocationRequest, InvocationResult } from "../../core/invocation/invocation.ts";
+import { Functions } from "../../engine/functions.ts";
+import { createAwsFront } from "./front.ts";
+import type { AwsService } from "./service.ts";
+import { lambdaService } from "./services/lambda/service.ts";
+import { stsService } from "./services/sts.ts";
+import { signHeaders } from "./sigv4/sign.ts";
+
+export const testAccount = "123456789012";
+export const testRegion = "us-east-1";
+export const testRole = `arn:aws:iam::${testAccount}:role/lambda`;
+export const testKeys = {
+	accessKeyId: "AKIATESTTESTTESTTEST",
+	secretAccessKey: "test-secret-of-forty-characters-or-so",
+};
+export const testToken = "test-bearer-token";
+const principal = {
+	accessKeyId: testKeys.accessKeyId,
+	arn: `arn:aws:iam::${testAccount}:root`,
+	userId: testAccount,
+	accountId: testAccount,
+};
+
+export interface TestFront extends AsyncDisposable {
+	url: string;
+	functions: Functions;
+	/** What the last invocations carried. */
+	invocations: { functionName: string; request: InvocationRequest }[];
+	/** Replaces what a function answers. */
+	answer: (request: InvocationRequest) => Partial<InvocationResult> | Promise<Partial<InvocationResult>>;
+}
+
+export interface TestFrontOptions {
+	services?: AwsService[];
+	clock?: Clock;
+	log?: Log;
+	maxBufferedBytes?: number;
+}
+
+export async function startTestFront(options: TestFrontOptions = {}): Promise<TestFront> {
+	const functions = await openFunctions();
+	const invocations: TestFront["invocations"] = [];
+	const test: TestFront = {
+		url: "",
+		functions,
+		invocations,
+		answer: (request) => ({ payload: request.payload }),
+		async [Symbol.asyncDispose]() {
+			server.closeAllConnections();
+			server.close();
+			await functions.settled();
+		},
+	};
+	const dispatcher = {
+		async invoke(functionName: string, request: InvocationRequest): Promise<InvocationResult> {
+			functions.activeRevision(functionName);
+			invocations.push({ functionName, request });
+			const answer = await test.answer(request);
+			return {
+				payload: Buffer.from("null"),
+				functionError: undefined,
+				executedVersion: "$LATEST",
+				logTail: request.tail ? Buffer.from(`START RequestId: ${request.requestId} Version: $LATEST\n`) : undefined,
+				coldStart: undefined,
+				...answer,
+			};
+		},
+	};
+	const front = createAwsFront({
+		services: options.services ?? [lambdaService({ functions, dispatcher, accountConcurrency: 1000 }), stsService()],
+		credentials: (id) =>
+			id === testKeys.accessKeyId ? { secretAccessKey: testKeys.secretAccessKey, principal } : undefined,
+		authenticateBearer: (token) => (token === testToken ? principal : undefined),
+		clock: options.clock ?? systemClock,
+		ids: randomIds,
+		region: testRegion,
+		accountId: testAccount,
+		log: options.log ?? silentLog,
+		...(options.maxBufferedBytes !== undefined && { limits: { maxBufferedBytes: options.maxBufferedBytes } }),
+	});
+	const server = createServer((request, response) => {
+		if (front.matches(request)) void front.handle(request, response);
+		else response.writeHead(418).end();
+	});
+	server.listen(0, "127.0.0.1");
+	await once(server, "listening");
+	test.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+	return test;
+}
+
+function openFunctions(): Promise<Functions> {
+	const records = new Map<string, FunctionRecord>();
+	const digest = `sha256:${"ab".repeat(32)}` as const;
+	return Functions.open({
+		store: {
+			put: async (record) => void records.set(record.name, record),
+			delete: async (name) => void records.delete(name),
+			list: async () => [...records.values()],
+		},
+		images: {
+			async resolve(imageUri, architecture) {
+				if (imageUri.includes("missing"))
+					throw new SlipwayError(
+						"INVALID_IMAGE",
+						`Source image ${imageUri} does not exist. Provide a valid source image.`,
+					);
+				const image = {
+					diffIds: [digest],
+					entrypoint: ["/main"],
+					cmd: [],
+					env: {},
+					workingDir: "/",
+					user: "",
+					architecture,
+					size: 1000,
+				};
+				return { resolvedImageUri: `${imageUri.replace(/:[^:/]*$/, "")}@${digest}`, manifestDigest: digest, image };
+			},
+			prepare: (imageUri) => systemClock.sleep(imageUri.includes("slow") ? 500 : 20),
+		},
+		clock: systemClock,
+		ids: randomIds,
+		log: silentLog,
+		region: testRegion,
+		accountId: testAccount,
+		onRevisionChange() {},
+		onActive() {},
+	});
+}
+
+export interface RawAnswer {
+	status: number;
+	headers: Headers;
+	text: string;
+}
+
+export interface RawOptions {
+	body?: Uint8Array | string;
+	headers?: Record<string, string>;
+	service?: string;
+	region?: string;
+	nowMs?: number;
+	payloadHash?: string;
+	/** Changes the signed headers before they are sent. */
+	tamper?: (headers: Record<string, string>) => void;
+}
+
+/** A signed request without an SDK around it, to see the bytes of the answer. */
+export async function rawRequest(
+	front: TestFront,
+	method: string,
+	url: string,
+	options: RawOptions = {},
+): Promise<RawAnswer> {
+	const headers = signHeaders({
+		method,
+		url,
+		headers: { host: new URL(front.url).host, ...options.headers },
+		...(options.body !== undefined && { body: options.body }),
+		...testKeys,
+		region: options.region ?? testRegion,
+		service: options.service ?? "lambda",
+		nowMs: options.nowMs ?? Date.now(),
+		...(options.payloadHash !== undefined && { payloadHash: options.payloadHash }),
+	});
+	options.tamper?.(headers);
+	delete headers.host;
+	const response = await fetch(front.url + url, { method, headers, body: (options.body as string) ?? null });
+	return { status: response.status, headers: response.headers, text: await response.text() };
+}
