@@ -7,6 +7,8 @@ import { type SpareDemand, windowMs } from "./spares.ts";
 
 /** Milliseconds for the init ahead of the event (lambda-contract 3.3). */
 const initLimitMs = 10_000;
+/** Milliseconds an event waits for a sandbox that has just answered before another one is started for it. */
+const finishingMs = 5;
 /** Milliseconds an event may wait for a sandbox when the machine has no room for another one. */
 const maxWaitMs = 30_000;
 /** Events that may wait for sandboxes of one revision; the account's concurrency bounds it below this anyway. */
@@ -42,6 +44,8 @@ export class FunctionPool {
 	readonly #waiting: Waiter[] = [];
 	#lastDemandMs: number;
 	#startTimes: number[] = [];
+	/** Have answered and not yet asked for their next event: most do within a millisecond. */
+	readonly #finishing = new Set<FunctionSandbox>();
 	#starting = 0;
 	#retired = false;
 
@@ -64,7 +68,7 @@ export class FunctionPool {
 			});
 			const waiter = { request, cancelLimit, resolve, reject };
 			this.#waiting.push(waiter);
-			this.startWhatIsMissing();
+			this.#startUnlessOneIsFinishing();
 		});
 	}
 
@@ -125,7 +129,9 @@ export class FunctionPool {
 
 	async #run(sandbox: FunctionSandbox, request: InvocationRequest, sinceMs?: number): Promise<InvocationResult> {
 		try {
-			return await sandbox.invoke(request, sinceMs);
+			const result = await sandbox.invoke(request, sinceMs);
+			if (sandbox.state === "busy") this.#finishing.add(sandbox);
+			return result;
 		} catch (error) {
 			this.#discard(sandbox, error);
 			if (isSlipwayError(error) && error.reason === sandboxGone) return this.invoke(request);
@@ -133,9 +139,16 @@ export class FunctionPool {
 		}
 	}
 
-	/** Begins as many starts as events wait, as far as there is room. */
-	startWhatIsMissing(): void {
-		while (this.#starting < this.#waiting.length) {
+	/** A client that calls again as soon as it has its answer should find the sandbox that gave it, not cause a second one. */
+	#startUnlessOneIsFinishing(): void {
+		if (this.#finishing.size === 0) return this.startWhatIsMissing();
+		this.startWhatIsMissing(this.#finishing.size);
+		this.#deps.clock.after(finishingMs, () => this.startWhatIsMissing());
+	}
+
+	/** Begins as many starts as events wait, less those that are served otherwise, as far as there is room. */
+	startWhatIsMissing(servedOtherwise = 0): void {
+		while (this.#starting + servedOtherwise < this.#waiting.length) {
 			if (this.#spares.length === 0 && !this.#host.makeRoom(this)) return;
 			this.#starting++;
 			const spare = this.#spares.pop();
@@ -185,6 +198,7 @@ export class FunctionPool {
 		const sandbox = new FunctionSandbox(this.#deps, this.revision);
 		sandbox.onIdle = () => this.#offer(sandbox);
 		sandbox.onEnd = () => {
+			this.#finishing.delete(sandbox);
 			this.takeIdle((idle) => idle === sandbox);
 			this.#spares = this.#spares.filter((spare) => spare !== sandbox);
 			this.#host.onEnd(sandbox);
@@ -194,6 +208,7 @@ export class FunctionPool {
 	}
 
 	#offer(sandbox: FunctionSandbox): void {
+		this.#finishing.delete(sandbox);
 		const waiter = this.#nextWaiter();
 		if (waiter) return waiter.resolve(this.#run(sandbox, waiter.request));
 		if (this.#retired) return this.#end(sandbox, "spindown");

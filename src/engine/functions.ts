@@ -178,6 +178,13 @@ export class Functions {
 				yield { manifestDigest: part.manifestDigest, diffIds: part.image?.diffIds ?? [] };
 	}
 
+	/** Names of the functions whose code is this image. */
+	runningImage(manifestDigest: string): string[] {
+		const runs = ({ code, active }: FunctionRecord) =>
+			code.manifestDigest === manifestDigest || active?.code.manifestDigest === manifestDigest;
+		return [...this.#records.values()].filter(runs).map(({ name }) => name);
+	}
+
 	/** The revision that serves now. NOT_FOUND; CONFLICT while it is being created or could not be. */
 	activeRevision(name: string): FunctionRevision {
 		const revision = this.#revisions.get(name);

@@ -35,7 +35,7 @@ export interface ArchivedImage {
 	digest: Digest;
 	parts: ArchivedPart[];
 	/** Stages what is not in a file of its own. Called after every part was accepted. */
-	finish(staging: BlobStaging): Promise<{ document: ManifestDocument; parsed: ParsedManifest; blobs: Digest[] }>;
+	finish(staging: BlobStaging): Promise<{ document: ManifestDocument; blobs: Digest[] }>;
 }
 
 export interface ArchivedPart {
@@ -150,7 +150,7 @@ class ArchiveReader {
 			const expected = { digest: descriptor.digest, size: descriptor.size, what: `The archive's '${file.name}'` };
 			parts.push({ file, accept: async (staging, content) => void (await staging.stage(expected, content)) });
 		}
-		const { digest, mediaType, bytes, parsed } = read;
+		const { digest, mediaType, bytes } = read;
 		return {
 			names,
 			digest,
@@ -160,7 +160,7 @@ class ArchiveReader {
 				const blobs = descriptors.map((part) => part.digest);
 				for (const blob of blobs)
 					if (!staging.has(blob)) throw invalidArchive(`${blob} is missing in it`, "ArchiveIncomplete");
-				return { document: { digest, mediaType, bytes }, parsed, blobs };
+				return { document: { digest, mediaType, bytes }, blobs };
 			},
 		};
 	}
@@ -276,7 +276,7 @@ async function finishDockerImage(
 	staging: BlobStaging,
 	config: { digest: Digest; bytes: Buffer },
 	layers: readonly LegacyLayer[],
-): Promise<{ document: ManifestDocument; parsed: ParsedManifest; blobs: Digest[] }> {
+): Promise<{ document: ManifestDocument; blobs: Digest[] }> {
 	const descriptors = layers.map((layer) => {
 		if (!layer.descriptor) throw invalidArchive(`'${layer.file.name}' was not read`, "ArchiveIncomplete");
 		return layer.descriptor;
@@ -293,7 +293,6 @@ async function finishDockerImage(
 	await staging.stage({ digest, size: bytes.length, what: "The manifest" }, oneChunk(bytes));
 	return {
 		document: { digest, mediaType: mediaTypes.ociManifest, bytes },
-		parsed: { kind: "manifest", manifest },
 		blobs: [config.digest, ...descriptors.map((descriptor) => descriptor.digest)],
 	};
 }

@@ -12,7 +12,6 @@ import { type ArchivedImage, readArchivedImages } from "./image-archive-layout.t
 import { BlobStaging } from "./images/blob-staging.ts";
 import { Progress } from "./images/progress.ts";
 import { keepImage } from "./images/pull.ts";
-import { storedManifest } from "./images/stored-manifest.ts";
 import type { ImportOptions } from "./images/types.ts";
 
 export interface ArchiveImport {
@@ -69,13 +68,10 @@ export async function importArchive(
 	options.signal?.throwIfAborted();
 	await staging.commit();
 	const imported: ArchiveImport[] = [];
-	for (const [i, { document, parsed, blobs: needed }] of documents.entries()) {
-		const { digest, mediaType, bytes } = document;
-		const now = clock.now();
-		const stored = storedManifest(parsed, { digest, mediaType, size: bytes.length, pushedMs: now });
+	for (const [i, { document, blobs: needed }] of documents.entries()) {
 		for (const { repository, tag } of places[i] ?? [])
-			await keepImage(context.repositories, now, { repository, tags: [tag], document, stored, blobs: needed });
-		imported.push({ references: (places[i] ?? []).map((place) => place.reference), digest });
+			await keepImage(context, { repository, tags: [tag], document, blobs: needed });
+		imported.push({ references: (places[i] ?? []).map((place) => place.reference), digest: document.digest });
 	}
 	context.log.info("Archive imported", { path, images: imported.length, bytes: total });
 	return imported;

@@ -176,6 +176,7 @@ test("refuses an index and says how to build the image", async () => {
 		{ image: amd, architecture: "amd64" },
 		{ image: makeImage({ seed: "a" }), os: "unknown", architecture: "unknown" },
 	]);
+	for (const seed of ["seed", "a", "b"]) await push(stores, "app", undefined, makeImage({ seed }));
 	await push(stores, "app", "attested", attested);
 	const supported =
 		/^The image manifest, config or layer media type for the source image 127.* is not supported: it is an image index \(linux\/amd64 with 1 attestation\).*--provenance=false --sbom=false --platform linux\/amd64/;
@@ -324,6 +325,7 @@ test("lists, inspects and removes", async () => {
 	await push(stores, "app", "1", image);
 	await push(stores, "app", "2", image);
 	await push(stores, "app", undefined, sibling);
+	await push(stores, "multi", undefined, image);
 	await push(stores, "multi", "1", makeIndex([{ image, architecture: "amd64" }]));
 	const listed = (await images.list()).map((summary) => summary.reference).sort();
 	assert.deepEqual(listed, [
@@ -331,6 +333,7 @@ test("lists, inspects and removes", async () => {
 		`${local}/app:2`,
 		`${local}/app@${sibling.document.digest}`,
 		`${local}/multi:1`,
+		`${local}/multi@${image.document.digest}`,
 	]);
 	await images.prepare(`${local}/app:1`, "x86_64");
 	const detail = await images.inspect("app:1");
@@ -350,9 +353,8 @@ test("lists, inspects and removes", async () => {
 	users.length = 0;
 	await images.remove(`${local}/app@${image.document.digest}`);
 	assert.equal(await repositories.getManifest("app", { tag: "2" }), undefined);
-	const referenced = await repositories.referencedDigests();
-	assert.equal(referenced.has(image.manifest.config.digest), false, "its own blobs are free");
-	assert.equal(referenced.has(image.manifest.layers[0]!.digest), true, "shared ones are not");
+	assert.equal(await repositories.hasBlob("app", image.manifest.config.digest), false, "its own blobs are free");
+	assert.equal(await repositories.hasBlob("app", image.manifest.layers[0]!.digest), true, "shared ones are not");
 	assert.equal(rootfs.layers.size, 2);
 	assert.ok(await blobs.stat(image.document.digest), "bytes are the collector's to take");
 });

@@ -30,8 +30,8 @@ import {
 import { Progress } from "./images/progress.ts";
 import { allOrAbort, type ManifestDocument, Puller } from "./images/pull.ts";
 import { maxConfigBytes, readBlob } from "./images/read-blob.ts";
+import { allManifests, allRepositories, deleteImage } from "./images/repository-images.ts";
 import { mirrorRepository } from "./images/repository-names.ts";
-import { allManifests, allRepositories, deleteImage } from "./images/stored-manifest.ts";
 import type {
 	Architecture,
 	ImageDetail,

@@ -4,14 +4,14 @@ import type { Log } from "../../base/log.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import type { BlobStore } from "../../core/image/blob-store.ts";
 import type { Digest } from "../../core/image/digest.ts";
-import { type Descriptor, type Manifest, parseManifest } from "../../core/image/manifest.ts";
+import type { Descriptor, Manifest } from "../../core/image/manifest.ts";
 import type { Reference } from "../../core/image/reference.ts";
 import type { RemoteRegistry } from "../../core/image/remote-registry.ts";
 import type { RepositoryStore } from "../../core/repository/repository-store.ts";
 import type { BlobPins } from "../blob-pins.ts";
+import { Registry } from "../registry.ts";
 import { Progress } from "./progress.ts";
 import { mirrorRepository } from "./repository-names.ts";
-import { storedManifest } from "./stored-manifest.ts";
 import type { ImageOptions } from "./types.ts";
 
 /** Transfers at a time, over all images: as many as Docker's own default for downloads, rounded up to a power of two. */
@@ -25,8 +25,7 @@ export interface ManifestDocument {
 
 /** Copies images of other registries into this one's store. */
 export class Puller {
-	readonly #blobs: BlobStore;
-	readonly #repositories: RepositoryStore;
+	readonly #stores: { blobs: BlobStore; repositories: RepositoryStore; clock: Clock };
 	readonly #remote: RemoteRegistry;
 	readonly #pins: BlobPins;
 	readonly #clock: Clock;
@@ -43,8 +42,7 @@ export class Puller {
 		clock: Clock;
 		log: Log;
 	}) {
-		this.#blobs = options.blobs;
-		this.#repositories = options.repositories;
+		this.#stores = options;
 		this.#remote = options.remote;
 		this.#pins = options.pins;
 		this.#clock = options.clock;
@@ -67,7 +65,13 @@ export class Puller {
 		try {
 			const startedMs = this.#clock.monotonic();
 			await this.#fetchBlobs(reference, document.digest, parts, options);
-			await this.#publish(reference, document, manifest, options.signal);
+			options.signal?.throwIfAborted();
+			await keepImage(this.#stores, {
+				repository: mirrorRepository(reference),
+				tags: reference.tag === undefined || reference.digest !== undefined ? [] : [reference.tag],
+				document,
+				blobs: parts.map((part) => part.digest),
+			});
 			const durationMs = Math.round(this.#clock.monotonic() - startedMs);
 			this.#log.info("Image pulled", { registry: reference.registry, repository: reference.repository, durationMs });
 		} finally {
@@ -110,11 +114,11 @@ export class Puller {
 		options: { progress?: Progress; signal?: AbortSignal | undefined },
 	): Promise<void> {
 		const transfer = this.#transfers.run(async () => {
-			const found = await this.#blobs.stat(part.digest);
+			const found = await this.#stores.blobs.stat(part.digest);
 			if (found) return checkSize(part, found.size);
 			const source = await this.#remote.fetchBlob(reference, part.digest, part.size, options.signal);
 			const counted = options.progress ? options.progress.counted(part.digest, source) : source;
-			await this.#blobs.put(part, counted, options.signal);
+			await this.#stores.blobs.put(part, counted, options.signal);
 		}, options.signal);
 		this.#underway.set(part.digest, transfer);
 		try {
@@ -123,51 +127,18 @@ export class Puller {
 			this.#underway.delete(part.digest);
 		}
 	}
-
-	async #publish(
-		reference: Reference,
-		document: ManifestDocument,
-		manifest: Manifest,
-		signal: AbortSignal | undefined,
-	): Promise<void> {
-		const repository = mirrorRepository(reference);
-		const { digest, mediaType, bytes } = document;
-		await this.#blobs.put({ digest, size: bytes.length }, oneChunk(bytes), signal);
-		await keepImage(this.#repositories, this.#clock.now(), {
-			repository,
-			tags: reference.tag === undefined || reference.digest !== undefined ? [] : [reference.tag],
-			document,
-			stored: storedManifest(parseManifest(bytes, mediaType), {
-				digest,
-				mediaType,
-				size: bytes.length,
-				pushedMs: this.#clock.now(),
-			}),
-			blobs: [manifest.config.digest, ...manifest.layers.map((layer) => layer.digest)],
-		});
-	}
 }
 
-/** Makes an image whose bytes are all in the blob store visible in a repository. */
+/** Makes an image whose config and layers are in the blob store visible in a repository, which is made when missing. */
 export async function keepImage(
-	repositories: RepositoryStore,
-	now: number,
-	image: {
-		repository: string;
-		tags: string[];
-		document: ManifestDocument;
-		stored: ReturnType<typeof storedManifest>;
-		blobs: Digest[];
-	},
+	stores: { blobs: BlobStore; repositories: RepositoryStore; clock: Clock },
+	image: { repository: string; tags: readonly string[]; document: ManifestDocument; blobs: Iterable<Digest> },
 ): Promise<void> {
-	const { repository, tags, stored, blobs } = image;
-	await repositories.createRepository(
-		{ name: repository, createdMs: now, tagMutability: "MUTABLE", tags: {} },
-		{ ifMissing: true },
-	);
-	for (const digest of new Set(blobs)) await repositories.linkBlob(repository, digest);
-	if (tags.length === 0) await repositories.putManifest(repository, stored);
-	for (const tag of tags) await repositories.putManifest(repository, stored, tag);
+	const { repository, tags, document } = image;
+	const registry = new Registry({ ...stores, createOnPush: true });
+	await registry.repositoryForPush(repository);
+	for (const digest of new Set(image.blobs)) await stores.repositories.linkBlob(repository, digest);
+	await registry.pushManifest(repository, { tags, ...document });
 }
 
 /** Runs a task for every item at once; when one fails the others are aborted, waited for, and its error is thrown. */

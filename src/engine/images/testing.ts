@@ -1,21 +1,15 @@
 /** Images and archives made by hand, for tests. */
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
+import { systemClock } from "../../base/clock.ts";
 import { SlipwayError } from "../../base/error.ts";
 import type { BlobStore } from "../../core/image/blob-store.ts";
 import type { Digest } from "../../core/image/digest.ts";
 import { FakeBlobStore } from "../../core/image/fake-blob-store.ts";
-import {
-	type Descriptor,
-	type ImageConfig,
-	type Manifest,
-	mediaTypes,
-	parseManifest,
-} from "../../core/image/manifest.ts";
+import { type Descriptor, type ImageConfig, type Manifest, mediaTypes } from "../../core/image/manifest.ts";
 import type { PackedLayer, Rootfs, RootfsStore, UnpackedLayer, UnpackOptions } from "../../core/image/rootfs-store.ts";
 import type { RepositoryStore } from "../../core/repository/repository-store.ts";
 import { keepImage, type ManifestDocument } from "./pull.ts";
-import { storedManifest } from "./stored-manifest.ts";
 
 export function digest(bytes: Uint8Array): Digest {
 	return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
@@ -131,15 +125,12 @@ export async function push(
 ): Promise<void> {
 	const document = "document" in image ? image.document : image;
 	const parts = "document" in image ? [image.config, ...image.layers.map((layer) => layer.blob)] : [];
-	for (const bytes of [document.bytes, ...parts]) await putBlob(stores.blobs, bytes);
-	const parsed = parseManifest(document.bytes, document.mediaType);
-	await keepImage(stores.repositories, 1000, {
-		repository,
-		tags: tag === undefined ? [] : [tag],
-		document,
-		stored: storedManifest(parsed, { ...document, size: document.bytes.length, pushedMs: 1000 }),
-		blobs: parts.map(digest),
-	});
+	for (const bytes of parts) await putBlob(stores.blobs, bytes);
+	const clock = { ...systemClock, now: () => 1000 };
+	await keepImage(
+		{ ...stores, clock },
+		{ repository, tags: tag === undefined ? [] : [tag], document, blobs: parts.map(digest) },
+	);
 }
 
 /** Unpacks nothing; remembers what it was asked for. */

@@ -1,33 +1,8 @@
 import type { Digest } from "../../core/image/digest.ts";
-import type { ParsedManifest } from "../../core/image/manifest.ts";
 import type { RepositoryStore, StoredManifest } from "../../core/repository/repository-store.ts";
-import { sizeOf } from "./check-image.ts";
 
 /** A page of the store's listings. */
 const pageRows = 500;
-
-/** The row that a repository keeps of a manifest. */
-export function storedManifest(
-	parsed: ParsedManifest,
-	document: { digest: Digest; mediaType: string; size: number; pushedMs: number },
-): StoredManifest {
-	const source = parsed.kind === "manifest" ? parsed.manifest : parsed.index;
-	const references =
-		parsed.kind === "manifest"
-			? [parsed.manifest.config.digest, ...parsed.manifest.layers.map((layer) => layer.digest)]
-			: parsed.index.manifests.map((manifest) => manifest.digest);
-	const artifactType =
-		source.artifactType ??
-		(parsed.kind === "manifest" && source.subject ? parsed.manifest.config.mediaType : undefined);
-	return {
-		...document,
-		references: [...new Set(references)],
-		imageSize: parsed.kind === "manifest" ? sizeOf(parsed.manifest) : 0,
-		...(source.subject ? { subject: source.subject.digest } : {}),
-		...(artifactType === undefined ? {} : { artifactType }),
-		...(source.annotations ? { annotations: source.annotations } : {}),
-	};
-}
 
 export async function* allManifests(repositories: RepositoryStore, repository: string): AsyncGenerator<StoredManifest> {
 	for (let after: Digest | undefined; ; ) {
@@ -58,4 +33,8 @@ export async function deleteImage(repositories: RepositoryStore, repository: str
 	for await (const other of allManifests(repositories, repository))
 		for (const reference of other.references) unneeded.delete(reference);
 	for (const reference of unneeded) await repositories.unlinkBlob(repository, reference);
+	// An image that was pushed meanwhile found the blobs there and counts on them.
+	for await (const other of allManifests(repositories, repository))
+		for (const reference of other.references)
+			if (unneeded.has(reference)) await repositories.linkBlob(repository, reference);
 }
