@@ -1,0 +1,219 @@
+/** Typed client of the native API over a fetch. No shape is written twice: types come from the API's own schemas. */
+import { type ErrorCode, errorCodes, SlipwayError, systemCode } from "../base/error.ts";
+import type {
+	CreateFunction,
+	FunctionView,
+	ImageDetailView,
+	ImageStreamLine,
+	ImageView,
+	LogLine,
+	Problem,
+	Progress,
+	SandboxState,
+	Status,
+	StoredImage,
+} from "../front/api/schema.ts";
+import { readLines } from "./ndjson.ts";
+
+export interface ClientOptions {
+	/** `http://127.0.0.1:4747` */
+	url: string;
+	token: string;
+	/** `nodeFetch` or a browser's own. */
+	fetch: Fetch;
+}
+
+export interface Invocation {
+	requestId: string;
+	payload: Uint8Array;
+	functionError: string | undefined;
+	/** The last 4 KB of the log, when asked for. */
+	logTail: string | undefined;
+	/** Milliseconds of each stage, after a cold start. */
+	coldStart: { sandboxMs: number; initMs: number } | undefined;
+}
+
+export interface LogOptions {
+	startMs?: number | undefined;
+	endMs?: number | undefined;
+	limit?: number | undefined;
+	stream?: string | undefined;
+	follow?: boolean | undefined;
+	signal?: AbortSignal | undefined;
+}
+
+type Query = Record<string, string | number | boolean | undefined>;
+interface Request {
+	method?: string;
+	headers?: Record<string, string>;
+	body?: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>;
+	signal?: AbortSignal | undefined;
+}
+/** The part of fetch that the client uses. */
+export type Fetch = (url: URL, request: Request) => Promise<Response>;
+
+/** Errors are SlipwayErrors with the daemon's code and hint; UNAVAILABLE with reason "NoDaemon" when nothing answers. */
+export class SlipwayClient {
+	readonly #options: ClientOptions;
+
+	constructor(options: ClientOptions) {
+		this.#options = options;
+	}
+
+	status(): Promise<Status> {
+		return this.#json("/status");
+	}
+
+	async *functions(): AsyncGenerator<FunctionView> {
+		let after: string | undefined;
+		do {
+			const page = await this.#json<{ functions: FunctionView[]; next?: string }>("/functions", { query: { after } });
+			yield* page.functions;
+			after = page.next;
+		} while (after !== undefined);
+	}
+
+	getFunction(name: string): Promise<FunctionView> {
+		return this.#json(functionPath(name));
+	}
+
+	createFunction(input: CreateFunction): Promise<FunctionView> {
+		return this.#json("/functions", { method: "POST", ...json(input) });
+	}
+
+	async deleteFunction(name: string): Promise<void> {
+		await this.#send(functionPath(name), { method: "DELETE" });
+	}
+
+	/** `payload` is JSON text. A failing function is a result with `functionError`. */
+	async invoke(
+		name: string,
+		payload: Uint8Array<ArrayBuffer> | string,
+		options: { tail?: boolean } = {},
+	): Promise<Invocation> {
+		const response = await this.#send(`${functionPath(name)}/invocations`, {
+			method: "POST",
+			body: payload,
+			headers: { "content-type": "application/json" },
+			query: { tail: options.tail || undefined },
+		});
+		const tail = response.headers.get("slipway-log-tail");
+		return {
+			requestId: response.headers.get("slipway-request-id") ?? "",
+			payload: await response.bytes(),
+			functionError: response.headers.get("slipway-function-error") ?? undefined,
+			logTail: tail === null ? undefined : Buffer.from(tail, "base64").toString(),
+			coldStart: parseTiming(response.headers.get("server-timing")),
+		};
+	}
+
+	async *logs(name: string, { signal, ...query }: LogOptions = {}): AsyncGenerator<LogLine> {
+		const response = await this.#send(`${functionPath(name)}/logs`, { signal, query: { ...query } });
+		for await (const line of readLines<LogLine | { type: "problem"; problem: Problem }>(response)) {
+			if (line.type === "problem") throw fromProblem(line.problem);
+			yield line;
+		}
+	}
+
+	async sandboxes(): Promise<SandboxState[]> {
+		return (await this.#json<{ sandboxes: SandboxState[] }>("/sandboxes")).sandboxes;
+	}
+
+	async images(): Promise<ImageView[]> {
+		return (await this.#json<{ images: ImageView[] }>("/images")).images;
+	}
+
+	inspectImage(reference: string): Promise<ImageDetailView> {
+		return this.#json(imagePath(reference));
+	}
+
+	async removeImage(reference: string): Promise<void> {
+		await this.#send(imagePath(reference), { method: "DELETE" });
+	}
+
+	pullImage(reference: string, onProgress?: (progress: Progress) => void): Promise<StoredImage[]> {
+		return this.#images("/images/pull", { method: "POST", ...json({ reference }) }, onProgress);
+	}
+
+	/** `size` bytes of a tar archive. */
+	importImage(
+		archive: ReadableStream<Uint8Array>,
+		size: number,
+		options: { repository?: string | undefined; onProgress?: (progress: Progress) => void } = {},
+	): Promise<StoredImage[]> {
+		const { repository, onProgress } = options;
+		const headers = { "content-type": "application/x-tar", "content-length": String(size) };
+		return this.#images(
+			"/images/import",
+			{ method: "POST", body: archive, headers, query: { repository } },
+			onProgress,
+		);
+	}
+
+	async #images(
+		path: string,
+		request: Request & { query?: Query },
+		onProgress?: (progress: Progress) => void,
+	): Promise<StoredImage[]> {
+		for await (const line of readLines<ImageStreamLine>(await this.#send(path, request))) {
+			if (line.type === "problem") throw fromProblem(line.problem);
+			if (line.type === "result") return line.images;
+			onProgress?.(line);
+		}
+		throw new SlipwayError("UNAVAILABLE", "The daemon's answer ended before its result", {
+			hint: "`slipway status` tells whether it still runs",
+		});
+	}
+
+	async #json<T>(path: string, request: Request & { query?: Query } = {}): Promise<T> {
+		return (await (await this.#send(path, request)).json()) as T;
+	}
+
+	async #send(path: string, { query = {}, headers, ...request }: Request & { query?: Query }): Promise<Response> {
+		const url = new URL(`/_slipway${path}`, this.#options.url);
+		for (const [name, value] of Object.entries(query))
+			if (value !== undefined) url.searchParams.set(name, String(value));
+		let response: Response;
+		try {
+			const authorization = `Bearer ${this.#options.token}`;
+			response = await this.#options.fetch(url, { ...request, headers: { ...headers, authorization } });
+		} catch (error) {
+			if (request.signal?.aborted) throw error;
+			throw unreachable(this.#options.url, error);
+		}
+		if (response.ok) return response;
+		throw await refusal(response);
+	}
+}
+
+const functionPath = (name: string) => `/functions/${encodeURIComponent(name)}`;
+const imagePath = (reference: string) => `/images/${encodeURIComponent(reference)}`;
+const json = (value: unknown) => ({ body: JSON.stringify(value), headers: { "content-type": "application/json" } });
+
+function unreachable(url: string, error: unknown): SlipwayError {
+	const cause = error instanceof Error ? error.cause : undefined;
+	const why = cause instanceof Error ? cause.message || systemCode(cause) : (error as Error).message;
+	return new SlipwayError("UNAVAILABLE", `No daemon answers at ${url}: ${why}`, {
+		reason: systemCode(cause) === "ECONNREFUSED" ? "NoDaemon" : undefined,
+		hint: "Start one with `slipway up`, or check SLIPWAY_URL",
+		cause: error,
+	});
+}
+
+async function refusal(response: Response): Promise<SlipwayError> {
+	const text = await response.text();
+	if (response.headers.get("content-type")?.startsWith("application/problem+json"))
+		return fromProblem(JSON.parse(text) as Problem);
+	return new SlipwayError("UNAVAILABLE", `${response.url} answered ${response.status} without a problem document`, {
+		hint: "Is SLIPWAY_URL the address of a Slipway daemon?",
+	});
+}
+
+function fromProblem({ code, detail, reason, hint }: Problem): SlipwayError {
+	return new SlipwayError(code in errorCodes ? (code as ErrorCode) : "UNAVAILABLE", detail, { reason, hint });
+}
+
+function parseTiming(header: string | null): Invocation["coldStart"] {
+	const match = /sandbox;dur=([\d.]+), init;dur=([\d.]+)/.exec(header ?? "");
+	return match ? { sandboxMs: Number(match[1]), initMs: Number(match[2]) } : undefined;
+}

@@ -1,0 +1,164 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type IncomingMessage, request, type ServerResponse } from "node:http";
+import { connect } from "node:net";
+import { text } from "node:stream/consumers";
+import { type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { isSlipwayError } from "../base/error.ts";
+import { jsonLog, silentLog } from "../base/log.ts";
+import { chooseFront, type Front, type Listener, type ListenerOptions, startListener } from "./listener.ts";
+
+const named =
+	(name: string): Front =>
+	(_request: IncomingMessage, response: ServerResponse) =>
+		void response.end(name);
+
+async function listener(context: TestContext, options: Partial<ListenerOptions> = {}): Promise<Listener> {
+	const started = await startListener({
+		fronts: { aws: named("aws"), registry: named("registry"), api: named("api") },
+		listen: { host: "127.0.0.1", port: 0 },
+		ready: () => true,
+		log: silentLog,
+		...options,
+	});
+	context.after(() => started.close(AbortSignal.abort()));
+	return started;
+}
+
+const sigv4 =
+	"AWS4-HMAC-SHA256 Credential=AKIA/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=00";
+const chosen: [string, string, Record<string, string>, ReturnType<typeof chooseFront>][] = [
+	["GET", "/v2/", {}, "registry"],
+	["GET", "/v2", {}, "registry"],
+	["GET", "/v2/hello/manifests/1", { authorization: "Basic QVdTOng=" }, "registry"],
+	["GET", "/v2/apis", { authorization: sigv4 }, "aws"],
+	["GET", "/v2x", {}, undefined],
+	["POST", "/2015-03-31/functions/hello/invocations", {}, "aws"],
+	["POST", "/2015-03-31/functions/hello/invocations", { authorization: "Bearer t" }, "aws"],
+	["GET", "/2015-03-31/functions", { authorization: sigv4 }, "aws"],
+	["GET", "/anything?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=1", {}, "aws"],
+	["POST", "/", { authorization: sigv4 }, "aws"],
+	["POST", "/", { "x-amz-target": "AmazonEC2ContainerRegistry_V20150921.ListImages" }, "aws"],
+	["POST", "/", { "content-type": "application/x-www-form-urlencoded; charset=utf-8" }, "aws"],
+	["GET", "/", {}, undefined],
+	["GET", "/_slipway/status", {}, "api"],
+	["GET", "/_slipway", {}, "api"],
+	["GET", "/_slipwayx", {}, undefined],
+	["GET", "/healthz", {}, "health"],
+	["GET", "/readyz?verbose", {}, "health"],
+	["GET", "/healthzz", {}, undefined],
+	["GET", "/2015-03-31", {}, undefined],
+];
+for (const [method, url, headers, expected] of chosen)
+	test(`${method} ${url} ${Object.keys(headers)} is for ${expected ?? "nobody"}`, () => {
+		assert.equal(chooseFront({ method, url, headers }), expected);
+	});
+
+test("Each front gets its requests; an unknown path is told what lives where", async (context) => {
+	const { url } = await listener(context);
+	assert.equal(await (await fetch(`${url}/v2/`)).text(), "registry");
+	assert.equal(await (await fetch(`${url}/_slipway/x`)).text(), "api");
+	assert.equal(await (await fetch(`${url}/2015-03-31/functions`)).text(), "aws");
+	const unknown = await fetch(`${url}/nope?secret=1`);
+	assert.equal(unknown.status, 404);
+	const body = (await unknown.json()) as { error: string; served: Record<string, string> };
+	assert.equal(body.error, "Nothing is served at GET /nope");
+	assert(body.served["/v2/"]);
+});
+
+test("/healthz is always well, /readyz follows readiness", async (context) => {
+	let ready = false;
+	const { url } = await listener(context, { ready: () => ready });
+	assert.equal((await fetch(`${url}/healthz`)).status, 200);
+	assert.equal((await fetch(`${url}/readyz`)).status, 503);
+	ready = true;
+	assert.equal((await fetch(`${url}/readyz`)).status, 200);
+});
+
+test("A front's bug is a plain 500 outside and all of it in the log", async (context) => {
+	const lines: string[] = [];
+	const api: Front = () => Promise.reject(new Error("inner secret"));
+	const { url } = await listener(context, {
+		fronts: { aws: named(""), registry: named(""), api },
+		log: jsonLog((line) => lines.push(line)),
+	});
+	const response = await fetch(`${url}/_slipway/x`);
+	assert.equal(response.status, 500);
+	assert.deepEqual(await response.json(), { error: "Internal error" });
+	assert.match(lines[0] ?? "", /inner secret/);
+});
+
+/** Sends raw bytes and returns all that comes back until the other side closes. */
+async function raw(port: number, bytes: string): Promise<string> {
+	const socket = connect(port, "127.0.0.1");
+	socket.write(bytes);
+	return text(socket);
+}
+
+test("What is not HTTP gets a 400, too many header bytes a 431, each once and closed", async (context) => {
+	const { port } = await listener(context);
+	assert.match(await raw(port, "hello\r\n\r\n"), /^HTTP\/1\.1 400 Bad Request\r\n[\s\S]*connection: close/);
+	assert.match(await raw(port, "GET / HTTP/1.1\r\n\r\n"), /^HTTP\/1\.1 400/, "no Host");
+	const smuggled = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+	assert.match(await raw(port, smuggled), /^HTTP\/1\.1 400/, "two lengths");
+	const large = `GET / HTTP/1.1\r\nHost: x\r\nX-Large: ${"a".repeat(40_000)}\r\n\r\n`;
+	assert.match(await raw(port, large), /^HTTP\/1\.1 431/);
+});
+
+test("A port in use names the port and another way", async (context) => {
+	const { port } = await listener(context);
+	await assert.rejects(listener(context, { listen: { host: "127.0.0.1", port } }), (error) => {
+		assert(isSlipwayError(error, "CONFLICT"));
+		assert.equal(error.reason, "PortInUse");
+		assert.match(error.message, new RegExp(`Port ${port} on 127\\.0\\.0\\.1 is already in use`));
+		assert.match(error.hint ?? "", /--listen HOST:PORT/);
+		return true;
+	});
+});
+
+test("An address of another machine is refused in words", async (context) => {
+	await assert.rejects(listener(context, { listen: { host: "203.0.113.7", port: 0 } }), (error) =>
+		isSlipwayError(error, "INVALID"),
+	);
+});
+
+/** A front that answers when told to. */
+function slow() {
+	const started = Promise.withResolvers<void>();
+	const finish = Promise.withResolvers<void>();
+	const front: Front = async (_request, response) => {
+		started.resolve();
+		await finish.promise;
+		response.end("late");
+	};
+	return { front, started: started.promise, finish: finish.resolve };
+}
+
+test("Closing lets requests in flight finish, refuses new ones, and ends kept connections", async (context) => {
+	const { front, started, finish } = slow();
+	const server = await listener(context, { fronts: { aws: named(""), registry: named(""), api: front } });
+	const answer = fetch(`${server.url}/_slipway/x`);
+	await started;
+	assert.equal(server.openRequests, 1);
+	const closed = server.close(new AbortController().signal);
+	await sleep(20);
+	await assert.rejects(fetch(`${server.url}/healthz`), "no new connections");
+	finish();
+	const response = await answer;
+	assert.equal(response.headers.get("connection"), "close");
+	assert.equal(await response.text(), "late");
+	assert.equal(await closed, 0);
+});
+
+test("The limit cuts what does not finish, and counts it", async (context) => {
+	const { front, started, finish } = slow();
+	const server = await listener(context, { fronts: { aws: named(""), registry: named(""), api: front } });
+	const call = request(`${server.url}/_slipway/x`).end();
+	const failed = once(call, "error");
+	await started;
+	assert.equal(await server.close(AbortSignal.timeout(30)), 1);
+	const [error] = await failed;
+	assert.equal(error.code, "ECONNRESET");
+	finish();
+});

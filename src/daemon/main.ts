@@ -1,0 +1,4 @@
+import { runDaemonProcess } from "./process.ts";
+import { wire } from "./wiring.ts";
+
+await runDaemonProcess({ wire });

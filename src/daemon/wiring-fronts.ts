@@ -1,0 +1,85 @@
+import { join } from "node:path";
+import { apiFront } from "../front/api/api.ts";
+import type { ApiDeps } from "../front/api/ports.ts";
+import { createAwsFront } from "../front/aws/front.ts";
+import type { Principal } from "../front/aws/service.ts";
+import { ecrService } from "../front/aws/services/ecr.ts";
+import { lambdaService } from "../front/aws/services/lambda/service.ts";
+import { stsService } from "../front/aws/services/sts.ts";
+import { createRegistryFront } from "../front/registry/registry-front.ts";
+import { temporaryFolder, type WireInput } from "./daemon.ts";
+import type { Fronts } from "./listener.ts";
+import { registryAccess, sameSecret } from "./registry-access.ts";
+import type { Engine, Storage } from "./wiring.ts";
+
+/** The protocols that clients speak, over one engine. */
+export function makeFronts(input: WireInput, storage: Storage, engine: Engine, runtime: string): Fronts {
+	const { credentials } = input.secrets;
+	const registry = createRegistryFront({
+		blobs: storage.blobs,
+		repositories: storage.store.repositories,
+		authorize: registryAccess(credentials),
+		createOnPush: true,
+		clock: input.clock,
+		log: input.log,
+	});
+	return { aws: awsFront(input, storage, engine), registry, api: apiFront(apiDeps(input, storage, engine, runtime)) };
+}
+
+function awsFront(input: WireInput, { blobs, store }: Storage, engine: Engine): Fronts["aws"] {
+	const { config, accountId, clock, ids, log } = input;
+	const { accessKeyId, secretAccessKey, registryPassword, token } = input.secrets.credentials;
+	const ecr = ecrService({
+		blobs,
+		repositories: store.repositories,
+		registryPassword: () => registryPassword,
+		isTls: input.secrets.tls !== undefined,
+		clock,
+	});
+	const principal: Principal = { accessKeyId, arn: `arn:aws:iam::${accountId}:root`, userId: accountId, accountId };
+	const front = createAwsFront({
+		services: [lambdaService(engine), ecr, stsService()],
+		credentials: (id) => (id === accessKeyId ? { secretAccessKey, principal } : undefined),
+		authenticateBearer: (given) => (sameSecret(given, token) ? principal : undefined),
+		clock,
+		ids,
+		region: config.region,
+		accountId,
+		log,
+	});
+	return (request, response) => front.handle(request, response);
+}
+
+function apiDeps(input: WireInput, { logs }: Storage, engine: Engine, runtime: string): ApiDeps {
+	const { config, accountId, clock, ids, log, version, startedMs } = input;
+	const { functions, dispatcher, images } = engine;
+	return {
+		token: input.secrets.credentials.token,
+		version,
+		functions,
+		dispatcher,
+		images,
+		logs,
+		status: () => ({
+			version,
+			pid: process.pid,
+			address: new URL(input.url).host,
+			home: config.home,
+			runtime,
+			startedMs,
+			uptimeMs: clock.now() - startedMs,
+			region: config.region,
+			accountId,
+			functions: functions.count,
+			sandboxes: dispatcher.sandboxCount,
+			memoryBytes: process.memoryUsage.rss(),
+		}),
+		defaultRole: `arn:aws:iam::${accountId}:role/slipway`,
+		importFolder: join(config.home, temporaryFolder),
+		importMaxBytes: config.importMaxBytes,
+		closing: input.closing,
+		clock,
+		ids,
+		log,
+	};
+}

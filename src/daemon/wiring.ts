@@ -1,0 +1,152 @@
+/** The one place that picks adapters and puts the parts together. */
+import { availableParallelism, homedir } from "node:os";
+import { join } from "node:path";
+import { FsBlobStore } from "../adapters/blobs-fs/fs-blob-store.ts";
+import { OverlayRootfsStore } from "../adapters/layers-overlay/overlay-rootfs-store.ts";
+import { FsLogStore } from "../adapters/logs-fs/fs-log-store.ts";
+import { RegistryClient } from "../adapters/registry-client/registry-client.ts";
+import { SqliteStore } from "../adapters/store-sqlite/sqlite-store.ts";
+import { Lifetime } from "../base/lifetime.ts";
+import { LambdaContract } from "../contracts/lambda/lambda-contract.ts";
+import { BlobPins } from "../engine/blob-pins.ts";
+import { Collector } from "../engine/collect.ts";
+import { Dispatcher } from "../engine/dispatch.ts";
+import { Functions } from "../engine/functions.ts";
+import { Images, localRegistryMatcher } from "../engine/images.ts";
+import { Meter } from "../engine/meter.ts";
+import type { System, Wire, WireInput } from "./daemon.ts";
+import { dockerCredentials } from "./docker-credentials.ts";
+import { openSandboxRuntime } from "./sandbox-runtime.ts";
+import { makeFronts } from "./wiring-fronts.ts";
+
+/** Invocations at once: the cloud's default for an account (lambda-contract 3.8). */
+const accountConcurrency = 1000;
+/** Milliseconds after which an idle sandbox is frozen: later than a busy client's next event. */
+const freezeAfterMs = 1000;
+/** Sandboxes created ahead of their event, of all functions and of one, and for how long after its last one. */
+const spares = { maxTotal: 16, maxPerFunction: 4, keepMs: 15 * 60_000 };
+
+export type Storage = Awaited<ReturnType<typeof openStorage>>;
+export type Engine = Awaited<ReturnType<typeof openEngine>>;
+
+export const wire: Wire = async (input) => {
+	const lifetime = new Lifetime();
+	try {
+		return await wireParts(input, lifetime);
+	} catch (error) {
+		await lifetime[Symbol.asyncDispose]();
+		throw error;
+	}
+};
+
+async function wireParts(input: WireInput, lifetime: Lifetime): Promise<System> {
+	const storage = await openStorage(input, lifetime);
+	const engine = await openEngine(input, storage, lifetime);
+	const { runtime } = engine;
+	const runtimeName = `${runtime.name} ${runtime.version}`;
+	return {
+		fronts: makeFronts(input, storage, engine, runtimeName),
+		runtime: runtimeName,
+		reap: () => runtime.reap(),
+		[Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),
+	};
+}
+
+async function openStorage({ config, clock, ids, log }: WireInput, lifetime: Lifetime) {
+	const folder = (name: string) => join(config.home, name);
+	const store = lifetime.use(await SqliteStore.open({ path: folder("state.db") }));
+	const blobs = await FsBlobStore.open({ root: folder("blobs"), uploadTtlMs: config.uploadTtlMs, clock, ids });
+	const { maxBytes, maxEntries, maxRatio } = config.layers;
+	const limits = { unpackedBytes: maxBytes, entries: maxEntries, expansionRatio: maxRatio };
+	const rootfs = await OverlayRootfsStore.open({ root: folder("layers"), limits, log });
+	lifetime.use(rootfs);
+	const logs = lifetime.use(await FsLogStore.open({ root: folder("logs"), clock, log }));
+	return { store, blobs, rootfs, logs };
+}
+
+async function openEngine(input: WireInput, storage: Storage, lifetime: Lifetime) {
+	const { config, clock, ids, log } = input;
+	const { store, blobs, rootfs, logs } = storage;
+	const { egress } = config;
+	const runtime = lifetime.use(
+		await openSandboxRuntime({ config, stateFolder: join(config.home, "sandboxes"), clock, log }),
+	);
+	const pins = new BlobPins();
+	const images = openImages(input, storage, pins, lifetime, (digest) => functions.runningImage(digest));
+	const meter = new Meter();
+	const dispatcher: Dispatcher = new Dispatcher(
+		{
+			runtime,
+			rootfs,
+			contract: new LambdaContract({ region: config.region, ids, log }),
+			logs,
+			clock,
+			ids,
+			log,
+			egress,
+			onLifecycle: meter.record,
+			activeRevision: (name) => functions.activeRevision(name),
+		},
+		{
+			maxSandboxes: config.maxSandboxes,
+			accountConcurrency,
+			idleTimeoutMs: config.idleTimeoutMs,
+			freezeAfterMs,
+			maxStarting: Math.max(2, availableParallelism()),
+			spares,
+		},
+	);
+	lifetime.use(dispatcher);
+	const functions: Functions = await Functions.open({
+		store: store.functions,
+		images,
+		clock,
+		ids,
+		log,
+		region: config.region,
+		accountId: input.accountId,
+		onRevisionChange: (name) => dispatcher.retire(name),
+		onActive: (revision) => {
+			runtime.prepare({ tmpMiB: revision.configuration.tmpMiB, egress });
+			dispatcher.expect(revision);
+		},
+	});
+	lifetime.defer(() => functions.settled());
+	const inUse = () => functions.imagesInUse();
+	const collector = lifetime.use(
+		new Collector({ blobs, repositories: store.repositories, rootfs, pins, inUse, clock, log }),
+	);
+	collector.start();
+	return { runtime, images, functions, dispatcher, meter, accountConcurrency };
+}
+
+function openImages(
+	{ config, registryHost, clock, log }: WireInput,
+	{ store, blobs, rootfs }: Storage,
+	pins: BlobPins,
+	lifetime: Lifetime,
+	usedBy: (manifestDigest: string) => readonly string[],
+): Images {
+	const port = registryHost.slice(registryHost.lastIndexOf(":"));
+	const ourNames = [registryHost, `localhost${port}`, `127.0.0.1${port}`, ...config.registryHosts];
+	const dockerFolder = join(homedir(), ".docker");
+	const remote = new RegistryClient({
+		clock,
+		log,
+		random: Math.random,
+		credentials: (host) => dockerCredentials(dockerFolder, host),
+	});
+	lifetime.use(remote);
+	return new Images({
+		blobs,
+		repositories: store.repositories,
+		rootfs,
+		remote,
+		isLocalRegistry: localRegistryMatcher(ourNames),
+		localRegistry: registryHost,
+		clock,
+		log,
+		pins,
+		usedBy,
+	});
+}

@@ -1,0 +1,151 @@
+import { z } from "zod";
+import type { FunctionRecord } from "../../core/function/function.ts";
+import type { InvocationResult } from "../../core/invocation/invocation.ts";
+import { readBody } from "./body.ts";
+import type { ApiDeps } from "./ports.ts";
+import { type Call, type Route, route } from "./route.ts";
+import { createFunctionSchema, type FunctionView, functionNameSchema } from "./schema.ts";
+
+/** Lambda quota "Invocation payload": 6 MB for synchronous calls, which AWS counts as 6,291,556 bytes on the wire and 6,291,456 of payload. */
+const maxPayloadBytes = 6 * 1024 * 1024;
+
+const params = { name: functionNameSchema };
+const pageQuery = z.strictObject({
+	after: z.string().max(64).optional().describe("Name that the page before ended with"),
+	limit: z.coerce.number().int().min(1).max(1000).default(100),
+});
+const invokeQuery = z.strictObject({
+	tail: z.stringbool().default(false).describe("Return the last 4 KB of the log"),
+});
+
+export function functionRoutes(deps: ApiDeps): Route[] {
+	const { functions } = deps;
+	const view = (record: FunctionRecord) => toView(record, deps);
+	return [
+		route({
+			id: "listFunctions",
+			method: "GET",
+			path: "/functions",
+			summary: "List functions by name",
+			query: pageQuery,
+			answer: { kind: "json", status: 200, component: "FunctionList" },
+			handle: async ({ query }) => {
+				// One more than asked for tells whether there is a next page.
+				const records = functions.list({ ...query, limit: query.limit + 1 });
+				const page = records.slice(0, query.limit);
+				return { functions: page.map(view), next: records.length > page.length ? page.at(-1)?.name : undefined };
+			},
+		}),
+		route({
+			id: "createFunction",
+			method: "POST",
+			path: "/functions",
+			summary: "Create a function; it is Pending until its image is ready",
+			body: { kind: "json", component: "CreateFunction" },
+			input: createFunctionSchema,
+			answer: { kind: "json", status: 201, component: "Function" },
+			handle: async ({ input: { image, ...input } }) =>
+				view(await functions.create({ role: deps.defaultRole, ...input, imageUri: image })),
+		}),
+		route({
+			id: "getFunction",
+			method: "GET",
+			path: "/functions/{name}",
+			summary: "One function with its configuration and state",
+			params,
+			answer: { kind: "json", status: 200, component: "Function" },
+			handle: async ({ params }) => view(functions.get(params.name!)),
+		}),
+		route({
+			id: "deleteFunction",
+			method: "DELETE",
+			path: "/functions/{name}",
+			summary: "Delete a function; events in flight finish",
+			params,
+			answer: { kind: "none", status: 204 },
+			handle: ({ params }) => functions.delete(params.name!),
+		}),
+		route({
+			id: "invokeFunction",
+			method: "POST",
+			path: "/functions/{name}/invocations",
+			summary: "Invoke a function and wait for its answer",
+			params,
+			query: invokeQuery,
+			body: { kind: "raw", mediaType: "application/json" },
+			answer: {
+				kind: "raw",
+				description: "What the function returned, or its error object when slipway-function-error is set",
+				headers: {
+					"slipway-request-id": "The invocation's id, as the function and its log see it",
+					"slipway-executed-version": "Version that ran",
+					"slipway-function-error": "'Unhandled' when the function failed",
+					"slipway-log-tail": "Base64 of the log's last 4 KB, with ?tail=true",
+					"server-timing": "After a cold start: milliseconds spent making the sandbox and initializing the function",
+				},
+			},
+			handle: (call) => invoke(deps, call),
+		}),
+	];
+}
+
+async function invoke(deps: ApiDeps, call: Call<z.output<typeof invokeQuery>, unknown>): Promise<void> {
+	const { params, query, request, response, requestId } = call;
+	const name = params.name!;
+	const { arn } = deps.functions.get(name);
+	const payload = await readBody(request, maxPayloadBytes);
+	const result = await deps.dispatcher.invoke(name, {
+		requestId,
+		payload: payload.length > 0 ? payload : Buffer.from("{}"),
+		invokedArn: arn,
+		contentType: "application/json",
+		tail: query.tail,
+	});
+	response.writeHead(200, {
+		"content-type": "application/json",
+		"content-length": result.payload.length,
+		...resultHeaders(result),
+	});
+	response.end(result.payload);
+}
+
+function resultHeaders(result: InvocationResult): Record<string, string> {
+	const { functionError, logTail, coldStart } = result;
+	return {
+		"slipway-executed-version": result.executedVersion,
+		...(functionError && { "slipway-function-error": functionError }),
+		...(logTail && { "slipway-log-tail": Buffer.from(logTail).toString("base64") }),
+		...(coldStart && {
+			"server-timing": `sandbox;dur=${coldStart.sandboxMs.toFixed(2)}, init;dur=${coldStart.initMs.toFixed(2)}`,
+		}),
+	};
+}
+
+function toView(record: FunctionRecord, { functions }: ApiDeps): FunctionView {
+	const { configuration, code, state, lastUpdate } = record;
+	return {
+		name: record.name,
+		arn: record.arn,
+		state: state.state,
+		...("reason" in state && { stateReason: state.reason }),
+		lastUpdateStatus: lastUpdate.status,
+		...("reason" in lastUpdate && { lastUpdateReason: lastUpdate.reason }),
+		progress: functions.progress(record.name),
+		image: code.imageUri,
+		resolvedImage: code.resolvedImageUri,
+		imageSize: code.image?.size,
+		description: configuration.description,
+		role: configuration.role,
+		architecture: configuration.architecture,
+		memoryMiB: configuration.memoryMiB,
+		timeoutS: configuration.timeoutS,
+		tmpMiB: configuration.tmpMiB,
+		environment: configuration.environment ?? {},
+		imageConfig: configuration.imageConfig,
+		logGroup: configuration.logGroup,
+		tags: record.tags,
+		revisionId: record.revisionId,
+		createdMs: record.createdMs,
+		lastModifiedMs: record.lastModifiedMs,
+	};
+}
