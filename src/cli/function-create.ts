@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { SlipwayError } from "../base/error.ts";
 import type { SlipwayClient } from "../client/client.ts";
-import type { FunctionView } from "../front/api/schema.ts";
+import type { FunctionView } from "../client/schema.ts";
 import type { Context } from "./context.ts";
 import { describe } from "./function-get.ts";
 import { ProgressBars } from "./progress.ts";

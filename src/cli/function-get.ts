@@ -1,4 +1,4 @@
-import type { FunctionView } from "../front/api/schema.ts";
+import type { FunctionView } from "../client/schema.ts";
 import { formatBytes, formatTime, table } from "./format.ts";
 import { type Call, exitCodes, jsonOption, type Verb } from "./verb.ts";
 

@@ -1,4 +1,4 @@
-import type { ImageDetailView } from "../front/api/schema.ts";
+import type { ImageDetailView } from "../client/schema.ts";
 import { formatBytes, formatTime, shortDigest, table } from "./format.ts";
 import { type Call, exitCodes, jsonOption, type Verb } from "./verb.ts";
 

@@ -1,4 +1,4 @@
-import type { StoredImage } from "../front/api/schema.ts";
+import type { StoredImage } from "../client/schema.ts";
 import type { Context } from "./context.ts";
 import { ProgressBars } from "./progress.ts";
 import { type Call, exitCodes, jsonOption, type Verb } from "./verb.ts";

@@ -1,4 +1,4 @@
-import type { Progress } from "../front/api/schema.ts";
+import type { Progress } from "../client/schema.ts";
 import { formatBytes } from "./format.ts";
 
 const barWidth = 24;

@@ -1,5 +1,6 @@
 /** Typed client of the native API over a fetch. No shape is written twice: types come from the API's own schemas. */
 import { type ErrorCode, errorCodes, SlipwayError, systemCode } from "../base/error.ts";
+import { readLines } from "./ndjson.ts";
 import type {
 	CreateFunction,
 	FunctionView,
@@ -12,8 +13,7 @@ import type {
 	SandboxState,
 	Status,
 	StoredImage,
-} from "../front/api/schema.ts";
-import { readLines } from "./ndjson.ts";
+} from "./schema.ts";
 
 export interface ClientOptions {
 	/** `http://127.0.0.1:4747` */

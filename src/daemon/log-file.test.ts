@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -47,10 +47,11 @@ test("A line longer than the file is written whole; a file that can't be written
 	using log = new LogFile(path, 10);
 	log.write("much longer than ten bytes\n");
 	assert.equal(readFileSync(path, "utf8"), "much longer than ten bytes\n");
-	mkdirSync(join(home, "daemon.log.1", "in-the-way"), { recursive: true });
+	mkdirSync(`${path}.3/in-the-way`, { recursive: true });
+	writeFileSync(`${path}.2`, "older");
 	log.write("lost\n");
 	log.write("lost too\n");
-	rmSync(join(home, "daemon.log.1"), { recursive: true });
+	rmSync(`${path}.3`, { recursive: true });
 	log.write("back\n");
 	assert.equal(readFileSync(path, "utf8"), '{"message":"Log lines were lost","lost":2}\nback\n');
 });

@@ -20,6 +20,7 @@ export function makeFronts(input: WireInput, storage: Storage, engine: Engine, r
 		repositories: storage.store.repositories,
 		authorize: registryAccess(credentials),
 		createOnPush: true,
+		pins: engine.pins,
 		clock: input.clock,
 		log: input.log,
 	});

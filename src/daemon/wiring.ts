@@ -68,9 +68,7 @@ async function openEngine(input: WireInput, storage: Storage, lifetime: Lifetime
 	const { config, clock, ids, log } = input;
 	const { store, blobs, rootfs, logs } = storage;
 	const { egress } = config;
-	const runtime = lifetime.use(
-		await openSandboxRuntime({ config, stateFolder: join(config.home, "sandboxes"), clock, log }),
-	);
+	const runtime = lifetime.use(await openSandboxRuntime({ config, clock, log }));
 	const pins = new BlobPins();
 	const images = openImages(input, storage, pins, lifetime, (digest) => functions.runningImage(digest));
 	const meter = new Meter();
@@ -117,18 +115,19 @@ async function openEngine(input: WireInput, storage: Storage, lifetime: Lifetime
 		new Collector({ blobs, repositories: store.repositories, rootfs, pins, inUse, clock, log }),
 	);
 	collector.start();
-	return { runtime, images, functions, dispatcher, meter, accountConcurrency };
+	return { runtime, images, pins, functions, dispatcher, meter, accountConcurrency };
 }
 
 function openImages(
-	{ config, registryHost, clock, log }: WireInput,
+	{ config, registryHost, accountId, clock, log }: WireInput,
 	{ store, blobs, rootfs }: Storage,
 	pins: BlobPins,
 	lifetime: Lifetime,
 	usedBy: (manifestDigest: string) => readonly string[],
 ): Images {
 	const port = registryHost.slice(registryHost.lastIndexOf(":"));
-	const ourNames = [registryHost, `localhost${port}`, `127.0.0.1${port}`, ...config.registryHosts];
+	const ecrName = `${accountId}.dkr.ecr.*.amazonaws.com`;
+	const ourNames = [registryHost, `localhost${port}`, `127.0.0.1${port}`, ecrName, ...config.registryHosts];
 	const dockerFolder = join(homedir(), ".docker");
 	const remote = new RegistryClient({
 		clock,

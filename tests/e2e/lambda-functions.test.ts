@@ -165,10 +165,7 @@ describe("functions in sandboxes", { skip }, () => {
 		assert.doesNotMatch(environment, new RegExp(daemon.credentials.secretAccessKey));
 		const port = new URL(daemon.url).port;
 		assert.match(await sh("inside", `nc -w 2 127.0.0.1 ${port}`), /refused/);
-		assert.match(
-			await sh("inside", "nc -w 2 169.254.169.254 80"),
-			/unreachable|timed out|refused/,
-		);
+		assert.match(await sh("inside", "nc -w 2 169.254.169.254 80"), /unreachable|timed out|refused/);
 	});
 
 	test("a flood of lines is all there, in order", async () => {

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { systemClock } from "../../base/clock.ts";
+import { longestTurn } from "../../base/testing/longest-turn.ts";
 import { blobStoreContract, chunks, code, digestOf } from "../../core/image/blob-store.contract.ts";
-import { longestTurn } from "../test-longest-turn.ts";
 import { FsBlobStore } from "./fs-blob-store.ts";
 
 async function temporary(): Promise<{ root: string } & AsyncDisposable> {

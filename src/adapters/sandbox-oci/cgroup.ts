@@ -9,9 +9,11 @@ import { SlipwayError, systemCode } from "../../base/error.ts";
  * (kernel: Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst)
  */
 export interface Cgroup {
-	freeze(): Promise<void>;
+	/** Gives up quietly once `isUnwanted`: a thaw or a kill that came meanwhile must not be undone. */
+	freeze(isUnwanted?: () => boolean): Promise<void>;
 	thaw(): void;
 	processes(): number[];
+	/** All zero once the group is gone. */
 	stats(): CgroupStats;
 	/** Times the kernel killed a process for the memory limit. 0 once the group is gone. */
 	oomKills(): number;
@@ -107,12 +109,12 @@ class CgroupV1 implements Cgroup {
 		this.#pids = join(root, "pids", name);
 	}
 
-	async freeze(): Promise<void> {
+	async freeze(isUnwanted: () => boolean = () => false): Promise<void> {
 		const file = join(this.#freezer, "freezer.state");
 		writeFileSync(file, "FROZEN");
 		// A group stays FREEZING while a task has not noticed yet; writing again makes the kernel look again.
 		await until(() => {
-			if (read(file).trim() === "FROZEN") return true;
+			if (isUnwanted() || read(file).trim() === "FROZEN") return true;
 			writeFileSync(file, "FROZEN");
 			return false;
 		}, "freeze");
@@ -127,12 +129,12 @@ class CgroupV1 implements Cgroup {
 	}
 
 	stats(): CgroupStats {
-		const reclaimable = field(read(join(this.#memory, "memory.stat")), "total_inactive_file");
+		const reclaimable = field(readIfThere(join(this.#memory, "memory.stat")), "total_inactive_file");
 		return {
-			memoryBytes: Math.max(0, Number(read(join(this.#memory, "memory.usage_in_bytes"))) - reclaimable),
-			memoryPeakBytes: Math.max(0, Number(read(join(this.#memory, "memory.max_usage_in_bytes"))) - reclaimable),
-			cpuUs: Math.round(Number(read(join(this.#cpuacct, "cpuacct.usage"))) / 1_000),
-			pids: Number(read(join(this.#pids, "pids.current"))),
+			memoryBytes: Math.max(0, Number(readIfThere(join(this.#memory, "memory.usage_in_bytes"))) - reclaimable),
+			memoryPeakBytes: Math.max(0, Number(readIfThere(join(this.#memory, "memory.max_usage_in_bytes"))) - reclaimable),
+			cpuUs: Math.round(Number(readIfThere(join(this.#cpuacct, "cpuacct.usage"))) / 1_000),
+			pids: Number(readIfThere(join(this.#pids, "pids.current"))),
 		};
 	}
 
@@ -157,9 +159,9 @@ class CgroupV2 implements Cgroup {
 		this.#path = path;
 	}
 
-	async freeze(): Promise<void> {
+	async freeze(isUnwanted: () => boolean = () => false): Promise<void> {
 		writeFileSync(join(this.#path, "cgroup.freeze"), "1");
-		await until(() => field(read(join(this.#path, "cgroup.events")), "frozen") === 1, "freeze");
+		await until(() => isUnwanted() || field(read(join(this.#path, "cgroup.events")), "frozen") === 1, "freeze");
 	}
 
 	thaw(): void {
@@ -171,15 +173,15 @@ class CgroupV2 implements Cgroup {
 	}
 
 	stats(): CgroupStats {
-		const reclaimable = field(read(join(this.#path, "memory.stat")), "inactive_file");
-		const current = Number(read(join(this.#path, "memory.current")));
+		const reclaimable = field(readIfThere(join(this.#path, "memory.stat")), "inactive_file");
+		const current = Number(readIfThere(join(this.#path, "memory.current")));
 		// memory.peak came with Linux 5.19; before, what is in use now is the best that is known.
 		const peak = Number(readIfThere(join(this.#path, "memory.peak"))) || current;
 		return {
 			memoryBytes: Math.max(0, current - reclaimable),
 			memoryPeakBytes: Math.max(0, peak - reclaimable),
-			cpuUs: field(read(join(this.#path, "cpu.stat")), "usage_usec"),
-			pids: Number(read(join(this.#path, "pids.current"))),
+			cpuUs: field(readIfThere(join(this.#path, "cpu.stat")), "usage_usec"),
+			pids: Number(readIfThere(join(this.#path, "pids.current"))),
 		};
 	}
 

@@ -41,7 +41,7 @@ export class ChildReaper implements Disposable {
 
 	#collect(): void {
 		for (const [pid, onExit] of this.#watched) {
-			const status = waitpid(pid);
+			const status = waitOrLost(pid);
 			if (!status) continue;
 			this.#watched.delete(pid);
 			onExit(status);
@@ -70,6 +70,16 @@ export class ChildReaper implements Disposable {
 		this.#cancelSweep();
 		clearInterval(this.#vigil);
 		process.off("SIGCHLD", this.#onSigchld);
+	}
+}
+
+/** A child that somebody else has waited for is gone as well, with a status that nobody will ever know. */
+function waitOrLost(pid: number): WaitStatus | undefined {
+	try {
+		return waitpid(pid);
+	} catch (error) {
+		if (systemCode(error) === "ECHILD") return { code: undefined, signal: undefined };
+		throw error;
 	}
 }
 

@@ -46,6 +46,7 @@ export class Egress implements AsyncDisposable {
 	static async open(options: EgressOptions): Promise<Egress> {
 		const lifetime = new Lifetime();
 		try {
+			await removeEgressLeftovers(options.hash);
 			const subnet = await chooseSubnet(options.subnet);
 			const prefix = interfacePrefix(options.hash);
 			enableForwarding(options.log);
@@ -79,14 +80,25 @@ export class Egress implements AsyncDisposable {
 
 	/** Connects the network namespace bound to `path`. EXHAUSTED when the range is used up. */
 	async connect(path: string): Promise<EgressLink> {
-		const number = this.#free.pop() ?? this.#next++;
-		const base = this.#subnet.base + number * LINK_ADDRESSES;
-		if (number * LINK_ADDRESSES + LINK_ADDRESSES > 2 ** (32 - this.#subnet.bits))
+		const capacity = 2 ** (32 - this.#subnet.bits) / LINK_ADDRESSES;
+		if (this.#free.length === 0 && this.#next >= capacity)
 			throw new SlipwayError("EXHAUSTED", `All addresses of ${formatRange(this.#subnet)} are in use`, {
 				hint: "Configure a larger egress subnet",
 			});
+		const number = this.#free.pop() ?? this.#next++;
+		const link = { number, name: `${this.#prefix}${number.toString(36)}` };
+		try {
+			await this.#makeLink(link, path);
+			return link;
+		} catch (error) {
+			this.disconnect(link);
+			throw error;
+		}
+	}
+
+	async #makeLink({ number, name }: EgressLink, path: string): Promise<void> {
+		const base = this.#subnet.base + number * LINK_ADDRESSES;
 		const [host, inside] = [formatAddress(base + 1), formatAddress(base + 2)];
-		const name = `${this.#prefix}${number.toString(36)}`;
 		await runTool(
 			"ip",
 			["-batch", "-"],
@@ -101,7 +113,6 @@ link set ${name} up
 			[`--net=${path}`, "ip", "-batch", "-"],
 			`addr add ${inside}/30 dev eth0\nlink set eth0 up\nroute add default via ${host}\n`,
 		);
-		return { number, name };
 	}
 
 	/** Removes a link in the background, several at a time: the kernel takes 20 ms for one. */

@@ -152,7 +152,16 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		const lifetime = new Lifetime();
 		lifetime.defer(() => this.#sandboxes.delete(spec.id));
 		try {
-			const sandbox = await this.#creates.run(() => this.#create(spec, lifetime), signal);
+			return await this.#creates.run(() => this.#createOrNothing(spec, lifetime, signal), signal);
+		} finally {
+			if (this.#sandboxes.get(spec.id) === "creating") this.#sandboxes.delete(spec.id);
+		}
+	}
+
+	/** Cleans up behind itself while it still holds its permit, so that `dispose` waits for that too. */
+	async #createOrNothing(spec: SandboxSpec, lifetime: Lifetime, signal: AbortSignal | undefined): Promise<OciSandbox> {
+		try {
+			const sandbox = await this.#create(spec, lifetime);
 			if (!signal?.aborted) return sandbox;
 			await sandbox[Symbol.asyncDispose]();
 			throw signal.reason;

@@ -35,6 +35,8 @@ export class OciSandbox implements Sandbox {
 	#ended: SandboxExit | undefined;
 	#started: Promise<void> | undefined;
 	#lastStats: SandboxStats = { memoryBytes: 0, memoryPeakBytes: 0, cpuUs: 0, pids: 0 };
+	/** Counts freezes and thaws, so that a freeze under way knows whether it is still wanted. */
+	#wishes = 0;
 	#disposed: Promise<void> | undefined;
 
 	constructor(parts: OciSandboxParts) {
@@ -72,11 +74,17 @@ export class OciSandbox implements Sandbox {
 
 	async freeze(): Promise<void> {
 		if (this.#ended || this.#disposed) return;
-		await this.#parts.cgroup.freeze();
+		const wish = ++this.#wishes;
+		await this.#parts.cgroup.freeze(() => this.#wishes !== wish || this.#ended !== undefined);
 	}
 
 	async thaw(): Promise<void> {
 		if (this.#ended || this.#disposed) return;
+		this.#thaw();
+	}
+
+	#thaw(): void {
+		this.#wishes++;
 		this.#parts.cgroup.thaw();
 	}
 
@@ -84,7 +92,7 @@ export class OciSandbox implements Sandbox {
 		// Before its start there is no program that could make use of the grace.
 		if (this.#ended || this.#disposed || !this.#started) return this.kill();
 		process.kill(this.#parts.pid, "SIGTERM");
-		this.#parts.cgroup.thaw();
+		this.#thaw();
 		const cancel = this.#parts.clock.after(graceMs, () => void this.kill());
 		return this.exited.finally(cancel);
 	}
@@ -93,7 +101,7 @@ export class OciSandbox implements Sandbox {
 		if (!this.#ended) {
 			// The first process takes every other of its process namespace with it (pid_namespaces(7)), which no fork outruns.
 			process.kill(this.#parts.pid, "SIGKILL");
-			this.#parts.cgroup.thaw();
+			this.#thaw();
 		}
 		return this.exited;
 	}

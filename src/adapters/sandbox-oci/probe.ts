@@ -25,21 +25,22 @@ export interface ProbeOptions {
 }
 
 /** In order of preference: crun takes a third of runc's time. */
-const NAMES = ["crun", "runc"] as const;
+export const runtimeNames = ["crun", "runc"] as const;
 const PROBE_LIMITS = { memoryMiB: 64, cpus: 1, pids: 16, openFiles: 64, tmpMiB: 8 };
 const PROBE_TIMEOUT_MS = 15_000;
 
 /**
  * Finds crun and runc and really makes a sandbox with each: a program on the PATH says little about a machine's cgroups,
- * namespaces and loop devices. Takes about 0.2 s. To be called as root, in the mount namespace the daemon will live in.
+ * namespaces and loop devices. Takes a few tenths of a second. To be called as root, in the mount namespace the daemon will live in.
  */
 export async function probeRuntimes(options: ProbeOptions = {}): Promise<ProbedRuntime[]> {
 	const probed: ProbedRuntime[] = [];
-	for (const name of NAMES) probed.push(await probe(name, options));
+	for (const name of runtimeNames) probed.push(await probeRuntime(name, options));
 	return probed;
 }
 
-async function probe(name: RuntimeProgram["name"], options: ProbeOptions): Promise<ProbedRuntime> {
+/** The same for one of them. */
+export async function probeRuntime(name: RuntimeProgram["name"], options: ProbeOptions = {}): Promise<ProbedRuntime> {
 	const path = find(name);
 	if (path === undefined)
 		return { name, path: "", version: "", usable: false, why: `${name} is not installed`, hint: `apt install ${name}` };

@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, it } from "node:test";
 import { type ErrorCode, isSlipwayError } from "../../base/error.ts";
+import { longestTurn } from "../../base/testing/longest-turn.ts";
 import { functionRecord, functionStoreContract } from "../../core/function/function-store.contract.ts";
 import { manifest, repository, repositoryStoreContract } from "../../core/repository/repository-store.contract.ts";
-import { longestTurn } from "../test-longest-turn.ts";
 import { SqliteStore } from "./sqlite-store.ts";
 
 async function temporary(): Promise<{ root: string; path: string } & AsyncDisposable> {
@@ -75,7 +75,7 @@ describe("SqliteStore", () => {
 	it("loses nothing acknowledged when the process is killed", async () => {
 		await using folder = await temporary();
 		const script = `
-import { SqliteStore } from ${JSON.stringify(new URL("./sqlite-store.ts", import.meta.url).href)};
+			import { SqliteStore } from ${JSON.stringify(new URL("./sqlite-store.ts", import.meta.url).href)};
 			const store = await SqliteStore.open({ path: ${JSON.stringify(folder.path)} });
 			for (let i = 0; ; i++) {
 				await store.repositories.createRepository({ name: "r" + i, createdMs: 0, tagMutability: "MUTABLE", tags: {} });
@@ -87,6 +87,7 @@ import { SqliteStore } from ${JSON.stringify(new URL("./sqlite-store.ts", import
 		const killed = spawnSync(process.execPath, [file], { encoding: "utf8" });
 		assert.equal(killed.signal, "SIGKILL", killed.stderr);
 		const acknowledged = killed.stdout.trim().split("\n").length;
+		assert.equal(acknowledged, 51);
 		await using store = await SqliteStore.open({ path: folder.path });
 		assert.ok((await store.repositories.listRepositories({ limit: 1000 })).length >= acknowledged);
 	});

@@ -146,6 +146,19 @@ export function sandboxRuntimeContract(name: string, open: () => Promise<Sandbox
 			assert.deepEqual(await sandbox.kill(), { signal: "SIGKILL", oomKilled: false });
 		});
 
+		test("a kill or a thaw in the middle of a freeze wins", async () => {
+			for (let round = 0; round < 5; round++) {
+				await using sandbox = await create("count");
+				const stdout = collect(sandbox.stdout);
+				await sandbox.start();
+				await Promise.all([sandbox.freeze(), sandbox.thaw()]);
+				const length = stdout.text().length;
+				await waitFor(() => stdout.text().length > length + 4, "it to count");
+				const [, exit] = await Promise.all([sandbox.freeze(), sandbox.kill()]);
+				assert.deepEqual(exit, { signal: "SIGKILL", oomKilled: false });
+			}
+		});
+
 		test("tells a kill for the memory limit apart", async () => {
 			await using sandbox = await create("balloon");
 			await sandbox.start();

@@ -13,12 +13,12 @@ import {
 import { createServer } from "node:net";
 import { release, tmpdir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
+import { probeRuntimes } from "../../adapters/sandbox-oci/probe.ts";
 import { systemCode } from "../../base/error.ts";
 import { MNT_DETACH, MS_RDONLY, mount, umount } from "../../base/syscall.ts";
 import { readRunningDaemon } from "../../client/local.ts";
 import type { Config } from "../config/config.ts";
 import { run } from "./command.ts";
-import { startContainer } from "./container.ts";
 import { type Finding, missing } from "./finding.ts";
 
 const GiB = 2 ** 30;
@@ -28,7 +28,7 @@ const comfortableDiskBytes = 10 * GiB;
 /** The daemon, and a few functions of 128 MiB. */
 const leastMemoryBytes = GiB;
 
-type Check = (config: Config) => Finding | Promise<Finding>;
+type Check = (config: Config) => Finding | Finding[] | Promise<Finding | Finding[]>;
 
 /** In the order in which they are best mended. */
 export const checks: readonly Check[] = [
@@ -129,27 +129,18 @@ async function checkTool(
 	return { name, status: "ok", detail: `\`${program}\` works` };
 }
 
-async function checkContainers({ runtime }: Config): Promise<Finding> {
-	const tried: string[] = [];
-	let installed = 0;
-	const candidates = runtime === "auto" ? (["crun", "runc"] as const) : [runtime];
-	for (const program of candidates) {
-		const version = await run(program, ["--version"]);
-		if (version.missing) {
-			tried.push(`${program} is not installed`);
-			continue;
-		}
-		installed++;
-		const started = performance.now();
-		const outcome = await startContainer(program);
-		const tookMs = Math.round(performance.now() - started);
-		const label = version.stdout.split("\n")[0]?.replace(" version ", " ") ?? program;
-		if (outcome.ok) return { name: "container", status: "ok", detail: `${label} started one in ${tookMs} ms` };
-		tried.push(`${label}: ${outcome.why}`);
-	}
-	const detail = `none could be started (${tried.join("; ")})`;
-	if (installed > 0) return { name: "container", status: "fail", detail };
-	return missing("container", "fail", detail, runtime === "auto" ? "crun" : runtime);
+/** One line a runtime program. Only those that may be used, and only if none of them works, are a failure. */
+async function checkContainers({ runtime }: Config): Promise<Finding[]> {
+	const started = performance.now();
+	const probed = (await probeRuntimes()).filter(({ name }) => runtime === "auto" || runtime === name);
+	const tookMs = Math.round((performance.now() - started) / probed.length);
+	const works = probed.some(({ usable }) => usable);
+	return probed.map(({ name, version, usable, why, hint }) => {
+		const detail = usable ? `${version} ran a sandbox, ${tookMs} ms with everything` : (why ?? "does not work");
+		const status = usable ? "ok" : works ? "warn" : "fail";
+		if (version === "" && !usable) return missing(name, status === "ok" ? "warn" : status, detail, name);
+		return { name, status, detail: usable && why ? `${detail}; ${why}` : detail, ...(hint && { fix: hint }) };
+	});
 }
 
 function checkDisk({ home }: Config): Finding {

@@ -16,7 +16,7 @@ await main(args.includes("--fix"));
 async function main(fix: boolean): Promise<void> {
 	// The address is only looked at: whether it may be used is said by `up`.
 	const config = parseConfig({ ...processEnvironment, SLIPWAY_INSECURE: "1" }, thisMachine());
-	const findings = await Array.fromAsync(checks, (check) => check(config));
+	const findings = (await Array.fromAsync(checks, (check) => check(config))).flat();
 	const packages = [...new Set(findings.flatMap((finding) => (finding.package ? [finding.package] : [])))];
 	if (!fix || packages.length === 0) return findings.forEach(print);
 	const refusal = await install(packages);
@@ -24,7 +24,7 @@ async function main(fix: boolean): Promise<void> {
 		findings.forEach(print);
 		return print({ name: "fix", status: "fail", detail: refusal });
 	}
-	for (const check of checks) print(await check(config));
+	for (const check of checks) [await check(config)].flat().forEach(print);
 	print({ name: "fix", status: "ok", detail: `installed ${packages.join(", ")}` });
 }
 

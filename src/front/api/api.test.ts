@@ -13,10 +13,6 @@ import { randomIds } from "../../base/ids.ts";
 import { jsonLog } from "../../base/log.ts";
 import { SlipwayClient } from "../../client/client.ts";
 import { nodeFetch } from "../../client/node-fetch.ts";
-import { apiFront, apiRoutes } from "./api.ts";
-import { fakeApiDeps, fakeStatus } from "./fake-engine.ts";
-import { openApiDocument } from "./openapi.ts";
-import type { ApiDeps } from "./ports.ts";
 import {
 	components,
 	functionListSchema,
@@ -25,7 +21,11 @@ import {
 	logStreamSchema,
 	problemSchema,
 	sandboxListSchema,
-} from "./schema.ts";
+} from "../../client/schema.ts";
+import { apiFront, apiRoutes } from "./api.ts";
+import { fakeApiDeps, fakeStatus } from "./fake-engine.ts";
+import { openApiDocument } from "./openapi.ts";
+import type { ApiDeps } from "./ports.ts";
 
 const token = "slw_test";
 

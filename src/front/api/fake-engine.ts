@@ -2,10 +2,10 @@
 import { stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SlipwayError } from "../../base/error.ts";
+import type { Status } from "../../client/schema.ts";
 import type { FunctionRecord } from "../../core/function/function.ts";
 import type { StoredLogEvent } from "../../core/log/log-store.ts";
 import type { ApiDeps } from "./ports.ts";
-import type { Status } from "./schema.ts";
 
 export const fakeStatus: Status = {
 	version: "0.0.0",

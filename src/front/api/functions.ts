@@ -1,10 +1,10 @@
 import { z } from "zod";
+import { createFunctionSchema, type FunctionView, functionNameSchema } from "../../client/schema.ts";
 import type { FunctionRecord } from "../../core/function/function.ts";
 import type { InvocationResult } from "../../core/invocation/invocation.ts";
 import { readBody } from "./body.ts";
 import type { ApiDeps } from "./ports.ts";
 import { type Call, type Route, route } from "./route.ts";
-import { createFunctionSchema, type FunctionView, functionNameSchema } from "./schema.ts";
 
 /** Lambda quota "Invocation payload": 6 MB for synchronous calls, which AWS counts as 6,291,556 bytes on the wire and 6,291,456 of payload. */
 const maxPayloadBytes = 6 * 1024 * 1024;

@@ -1,9 +1,9 @@
 import { z } from "zod";
+import { type Progress, pullSchema, type StoredImage } from "../../client/schema.ts";
 import { announcedLength, withBodyFile } from "./body.ts";
 import { NdjsonWriter, throttled } from "./ndjson.ts";
 import type { ApiDeps } from "./ports.ts";
 import { type Call, type Route, route } from "./route.ts";
-import { type Progress, pullSchema, type StoredImage } from "./schema.ts";
 
 const importQuery = z.strictObject({
 	repository: z

@@ -1,10 +1,10 @@
 import { z } from "zod";
 import { isSlipwayError } from "../../base/error.ts";
+import { functionNameSchema } from "../../client/schema.ts";
 import type { StoredLogEvent } from "../../core/log/log-store.ts";
 import { NdjsonWriter } from "./ndjson.ts";
 import type { ApiDeps } from "./ports.ts";
 import { type Call, type Route, route } from "./route.ts";
-import { functionNameSchema } from "./schema.ts";
 
 const time = z.coerce.number().int().nonnegative().optional();
 const logQuery = z.strictObject({

@@ -1,7 +1,7 @@
 /** OpenAPI 3.1, made from the routes and their schemas: it can't say anything else than what runs. */
 import { z } from "zod";
+import { components } from "../../client/schema.ts";
 import type { ComponentName, Route } from "./route.ts";
-import { components } from "./schema.ts";
 
 type Json = Record<string, unknown>;
 

@@ -2,12 +2,12 @@
 import type { Clock } from "../../base/clock.ts";
 import type { Ids } from "../../base/ids.ts";
 import type { Log } from "../../base/log.ts";
+import type { Status } from "../../client/schema.ts";
 import type { Digest } from "../../core/image/digest.ts";
 import type { LogStore } from "../../core/log/log-store.ts";
 import type { Dispatcher } from "../../engine/dispatch.ts";
 import type { Functions } from "../../engine/functions.ts";
 import type { ImageDetail, ImageSummary, ImportOptions, PullOptions } from "../../engine/images/types.ts";
-import type { Status } from "./schema.ts";
 
 /** Of engine/images. */
 export interface ApiImages {

@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import { type ErrorCode, isSlipwayError, SlipwayError } from "../../base/error.ts";
 import type { Log } from "../../base/log.ts";
-import type { Problem } from "./schema.ts";
+import type { Problem } from "../../client/schema.ts";
 
 /** The native API's table of codes and HTTP statuses. */
 export const statusOf: Record<ErrorCode, number> = {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { z } from "zod";
 import { SlipwayError } from "../../base/error.ts";
-import type { components } from "./schema.ts";
+import type { components } from "../../client/schema.ts";
 
 export type ComponentName = keyof typeof components;
 export type Body = { kind: "none" } | { kind: "json"; component: ComponentName } | { kind: "raw"; mediaType: string };

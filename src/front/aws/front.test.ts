@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { request as httpRequest } from "node:http";
+import { connect } from "node:net";
 import { describe, it } from "node:test";
 import type * as ecrSdk from "@aws-sdk/client-ecr";
 import { DescribeRepositoriesCommand, ECRClient, ListImagesCommand } from "@aws-sdk/client-ecr";
@@ -262,19 +263,46 @@ describe("AWS front: bounds", () => {
 		});
 	});
 
-	it("stops at the limit where no length was announced", async () => {
+	it("stops at the limit where no length was announced, and the busy client sees the answer", async () => {
 		await using front = await startTestFront();
-		const body = new ReadableStream({ pull: (controller) => controller.enqueue(Buffer.alloc(256 * 1024, "1")) });
-		const sent = fetch(`${front.url}${functionsPath}/f/invocations`, {
-			method: "POST",
-			headers: { authorization: `Bearer ${testToken}` },
-			body,
-			duplex: "half",
+		const { hostname, port } = new URL(front.url);
+		const socket = connect(Number(port), hostname);
+		const head = `POST ${functionsPath}/f/invocations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${testToken}\r\nTransfer-Encoding: chunked\r\n\r\n`;
+		const chunk = `40000\r\n${"1".repeat(0x40000)}\r\n`;
+		socket.write(head);
+		let text = "";
+		let ended = false;
+		socket.on("data", (data) => {
+			text += data;
 		});
-		const answer = await sent.catch((error: Error) => error);
-		if (answer instanceof Response) assert.equal(answer.status, 413);
-		else assert.match(String(answer.cause ?? answer), /EPIPE|ECONNRESET|closed|terminated/i);
+		socket.on("end", () => {
+			ended = true;
+		});
+		// Twelve megabytes, whatever comes back meanwhile.
+		for (let i = 0; i < 48; i++) await new Promise((sent) => socket.write(chunk, sent));
+		while (!ended) await new Promise((next) => setTimeout(next, 5));
+		socket.destroy();
+		assert.match(text, /^HTTP\/1\.1 413 .*Request must be smaller than 6291456 bytes/s);
 		assert.equal((await rawRequest(front, "GET", functionsPath)).status, 200);
+	});
+
+	it("ends a connection that goes on sending after it was refused", async () => {
+		await using front = await startTestFront();
+		const { hostname, port } = new URL(front.url);
+		const socket = connect(Number(port), hostname);
+		const closed = new Promise((resolve) => socket.once("close", resolve));
+		socket.on("error", () => {});
+		socket.resume();
+		socket.write(`POST ${functionsPath}/f/invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000\r\n\r\n`);
+		let sent = 0;
+		const part = Buffer.alloc(1024 * 1024);
+		while (!socket.destroyed && sent < 400) {
+			await new Promise((next) => socket.write(part, next));
+			sent++;
+		}
+		socket.destroy();
+		await closed;
+		assert.ok(sent < 400, `${sent} MiB`);
 	});
 
 	it("asks to come again when the bodies in flight are too many", async () => {

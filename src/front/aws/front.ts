@@ -14,7 +14,7 @@ import { AwsError, validationError } from "./errors.ts";
 import { CodecError } from "./protocol/codec-error.ts";
 import type { HttpResponseParts } from "./protocol/http-binding.ts";
 import type { FoundOperation, Protocol, RequestLine } from "./protocol/protocol.ts";
-import { drain, send } from "./respond.ts";
+import { linger, send } from "./respond.ts";
 import { isAwsRequest } from "./select-service.ts";
 import type { AwsService, Call, Principal } from "./service.ts";
 import { type SignedRequest, signedRequest } from "./sigv4/request.ts";
@@ -125,8 +125,8 @@ class Front implements AwsFront {
 			this.#budget.give(exchange.held);
 		}
 		const complete = request.complete;
+		if (!complete) linger(request, this.#options.clock);
 		send(response, answer, exchange.requestId, complete);
-		if (!complete) drain(request, this.#options.clock);
 	}
 
 	async #serve(exchange: Exchange, request: IncomingMessage): Promise<HttpResponseParts> {

@@ -18,16 +18,23 @@ export function send(response: ServerResponse, answer: HttpResponseParts, reques
 const maxDrainBytes = 32 * 1024 * 1024;
 const maxDrainMs = 2000;
 
-export function drain(request: IncomingMessage, clock: Pick<Clock, "after">): void {
+/**
+ * Lingering close; to be called before `send`. A socket that is destroyed with unread bytes is reset, and a reset throws
+ * away the answer that the client has not read yet. node:http destroys as soon as a last answer is written, so here that
+ * only ends our side, and the rest is read until the client is done or a bound is reached.
+ */
+export function linger(request: IncomingMessage, clock: Pick<Clock, "after">): void {
+	const { socket } = request;
 	let left = maxDrainBytes;
-	const cut = () => request.destroy();
-	const cancel = clock.after(maxDrainMs, cut);
+	const cancel = clock.after(maxDrainMs, () => socket.destroy());
+	socket.once("close", cancel);
+	socket.destroySoon = () => void socket.end();
 	request.removeAllListeners("data");
 	request.on("data", (chunk: Buffer) => {
 		left -= chunk.length;
-		if (left < 0) cut();
+		if (left < 0) socket.destroy();
 	});
-	request.once("close", () => cancel());
-	request.once("error", cut);
+	request.once("end", () => socket.end(() => socket.destroy()));
+	request.once("error", () => socket.destroy());
 	request.resume();
 }

@@ -2,6 +2,7 @@ import { SlipwayError } from "../../base/error.ts";
 import { type Digest, isDigest } from "../../core/image/digest.ts";
 import { isTag } from "../../core/image/reference.ts";
 import type { StoredManifest } from "../../core/repository/repository-store.ts";
+import { deleteImage } from "../../engine/images/repository-images.ts";
 import { announcedLength, requestBody } from "./body.ts";
 import type { Exchange } from "./exchange.ts";
 import { refuse } from "./oci-error.ts";
@@ -92,7 +93,7 @@ export async function deleteManifest(exchange: Exchange, name: string, text: str
 	const reference = toReference(text);
 	if (!reference || !(await repositories.getManifest(name, reference)))
 		throw await unknownManifest(exchange, name, text);
-	if ("digest" in reference) await repositories.deleteManifest(name, reference.digest);
+	if ("digest" in reference) await deleteImage(repositories, name, reference.digest);
 	else await repositories.deleteTag(name, reference.tag);
 	respondEmpty(exchange, 202);
 }

@@ -1,0 +1,107 @@
+import type { TestContext } from "node:test";
+import { randomIds } from "../../base/ids.ts";
+import { silentLog } from "../../base/log.ts";
+import { LambdaContract } from "../../contracts/lambda/lambda-contract.ts";
+import type { RootfsStore } from "../../core/image/rootfs-store.ts";
+import type { FunctionRevision } from "../../core/invocation/function-contract.ts";
+import { FakeLogStore } from "../../core/log/fake-log-store.ts";
+import { FakeSandboxRuntime, type FakeSandboxRuntimeOptions } from "../../core/sandbox/fake-sandbox-runtime.ts";
+import { Dispatcher, type DispatcherOptions } from "../dispatch.ts";
+import { Meter } from "../meter.ts";
+import { fakeFunction } from "./fake-function.ts";
+import { fastClock } from "./fast-clock.ts";
+
+/** Timeouts are 100 times shorter than they say. */
+const clock = fastClock(100);
+
+export function revision(name = "f", change: Partial<FunctionRevision["configuration"]> = {}): FunctionRevision {
+	return {
+		name,
+		arn: `arn:aws:lambda:us-east-1:123456789012:function:${name}`,
+		version: "$LATEST",
+		id: `revision-of-${name}`,
+		image: {
+			diffIds: [],
+			entrypoint: ["/bootstrap"],
+			cmd: ["handler"],
+			env: { FROM: "image" },
+			workingDir: "/",
+			user: "",
+			architecture: "x86_64",
+			size: 1,
+		},
+		configuration: {
+			description: "",
+			role: "",
+			memoryMiB: 128,
+			timeoutS: 20,
+			tmpMiB: 512,
+			architecture: "x86_64",
+			environment: { MINE: "yes" },
+			imageConfig: undefined,
+			tracingMode: "PassThrough",
+			logFormat: "Text",
+			applicationLogLevel: undefined,
+			systemLogLevel: undefined,
+			logGroup: `/aws/lambda/${name}`,
+			...change,
+		},
+	};
+}
+
+export interface Setup extends Partial<FakeSandboxRuntimeOptions> {
+	revisions?: FunctionRevision[];
+	options?: Partial<DispatcherOptions>;
+}
+
+export function setUp(t: TestContext, { revisions = [revision()], options = {}, ...fake }: Setup) {
+	const runtime = new FakeSandboxRuntime({ program: fakeFunction(({ payload }) => payload), ...fake });
+	const logs = new FakeLogStore();
+	const meter = new Meter();
+	let acquired = 0;
+	const rootfs = {
+		acquire: async () => {
+			acquired++;
+			return { path: "/", release: async () => void acquired-- };
+		},
+	} as unknown as RootfsStore;
+	const current = new Map(revisions.map((each) => [each.name, each]));
+	const dispatcher = new Dispatcher(
+		{
+			runtime,
+			rootfs,
+			contract: new LambdaContract({ region: "us-east-1", ids: randomIds, log: silentLog }),
+			logs,
+			clock,
+			ids: randomIds,
+			log: silentLog,
+			egress: false,
+			onLifecycle: meter.record,
+			activeRevision: (name) => current.get(name)!,
+		},
+		{
+			maxSandboxes: 50,
+			accountConcurrency: 100,
+			idleTimeoutMs: 600_000,
+			freezeAfterMs: 600_000,
+			maxStarting: 4,
+			spares: { maxTotal: 0, maxPerFunction: 0, keepMs: 0 },
+			...options,
+		},
+	);
+	t.after(() => dispatcher.close(0));
+	const invoke = async (payload: unknown = {}, name = "f", tail = false) => {
+		const result = await dispatcher.invoke(name, {
+			requestId: randomIds.uuid(),
+			payload: Buffer.from(JSON.stringify(payload)),
+			invokedArn: current.get(name)!.arn,
+			tail,
+		});
+		return { ...result, json: JSON.parse(Buffer.from(result.payload).toString()) };
+	};
+	const messages = async (name = "f") => (await logs.read(`/aws/lambda/${name}`, {})).map((event) => event.message);
+	const idle = async () => {
+		while ((await dispatcher.sandboxes()).some((sandbox) => sandbox.state === "busy")) await new Promise(setImmediate);
+	};
+	return { runtime, dispatcher, invoke, messages, meter, current, idle, acquired: () => acquired };
+}
