@@ -40,7 +40,7 @@ function isAllowed(from: string, to: string): boolean {
 	if (!to.startsWith("src/")) return false;
 	const [fromPart, toPart] = [partOf(from), partOf(to)];
 	if (fromPart === toPart) return true;
-	const rule = fromPart.startsWith("adapters/") ? allowed["adapters"] : allowed[fromPart];
+	const rule = fromPart.startsWith("adapters/") ? allowed.adapters : allowed[fromPart];
 	const target = toPart.startsWith("adapters/") ? "adapters" : toPart;
 	return rule?.includes(target) === true;
 }

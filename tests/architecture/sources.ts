@@ -20,7 +20,7 @@ export function sourcesBelow(folder: string): Source[] {
 
 /** Tests, contract suites, fakes and what else only tests import. */
 export function isForTests(path: string): boolean {
-	return /\.(test|contract|programs)\.ts$|\/testing\/|\/testing\.ts$|\/fake-[^/]*\.ts$/.test(path);
+	return /\.(test|contract|programs)\.ts$|\/testing\/|\/testing\.ts$|\/(fake|test)-[^/]*\.ts$/.test(path);
 }
 
 /** The text with comments and the insides of strings blanked out, line breaks kept, so that words in them don't count. */

@@ -58,7 +58,8 @@ export class OciSandboxRuntime implements SandboxRuntime {
 	readonly #cgroups: CgroupHost;
 	readonly #commands: RuntimeCommands;
 	readonly #reaper: ChildReaper;
-	readonly #networkThread: KernelThread;
+	/** One for all, as each thread costs the daemon 10 MB: what it does takes a millisecond or two and is off the path. */
+	readonly #kernelThread: KernelThread;
 	readonly #disks: TmpDisks;
 	readonly #closedNetworks: WarmPool<SandboxNetwork>;
 	readonly #openNetworks: WarmPool<SandboxNetwork>;
@@ -79,18 +80,18 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		mkdirSync(options.stateFolder, { recursive: true, mode: 0o700 });
 		const stateFolder = realpathSync(options.stateFolder);
 		const cgroups = openCgroupHost();
-		const diskThread = new KernelThread("sandbox-disks");
+		const kernelThread = new KernelThread("sandbox-kernel");
 		const runFolder = join(stateFolder, "run");
 		// Only where an earlier process shared our mount namespace; in one of our own there is nothing of it.
-		await diskThread.run("unmount", { targets: mountsBelow(runFolder) });
-		await diskThread.run("mountTmpfs", { target: runFolder, options: "mode=0711" });
-		return new OciSandboxRuntime({ ...options, stateFolder }, cgroups, diskThread, runFolder);
+		await kernelThread.run("unmount", { targets: mountsBelow(runFolder) });
+		await kernelThread.run("mountTmpfs", { target: runFolder, options: "mode=0711" });
+		return new OciSandboxRuntime({ ...options, stateFolder }, cgroups, kernelThread, runFolder);
 	}
 
 	private constructor(
 		options: OciSandboxRuntimeOptions,
 		cgroups: CgroupHost,
-		diskThread: KernelThread,
+		kernelThread: KernelThread,
 		runFolder: string,
 	) {
 		this.name = options.runtime.name;
@@ -102,18 +103,18 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		this.#mark = `slipway-${this.#hash}`;
 		this.#egressSubnet = options.egressSubnet;
 		this.#runFolder = runFolder;
-		this.#lifetime.use(diskThread);
-		this.#lifetime.defer(() => diskThread.run("unmount", { targets: [runFolder] }));
+		this.#lifetime.use(kernelThread);
+		this.#lifetime.defer(() => kernelThread.run("unmount", { targets: [runFolder] }));
 		for (const folder of ["networks", "bundles", "tmp", "state", "etc"]) mkdirSync(join(runFolder, folder));
 		writeEtc(join(runFolder, "etc"));
 		this.#commands = new RuntimeCommands(options.runtime, join(runFolder, "state"));
 		this.#reaper = this.#lifetime.use(new ChildReaper(this.#clock));
-		this.#networkThread = this.#lifetime.use(new KernelThread("sandbox-networks"));
+		this.#kernelThread = kernelThread;
 		this.#lifetime.defer(() => this.#cgroups.removeParent(this.#mark));
 		const poolSize = options.poolSize ?? DEFAULT_POOL_SIZE;
 		this.#disks = this.#lifetime.use(
 			new TmpDisks({
-				thread: diskThread,
+				thread: kernelThread,
 				diskFolder: join(options.stateFolder, "disks"),
 				mountFolder: join(runFolder, "tmp"),
 				poolSize,
@@ -216,7 +217,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 
 	async #makeNetwork(egress: boolean): Promise<SandboxNetwork> {
 		const folder = join(this.#runFolder, "networks");
-		const network = await SandboxNetwork.create(this.#networkThread, folder, `${this.#nextNetwork++}`);
+		const network = await SandboxNetwork.create(this.#kernelThread, folder, `${this.#nextNetwork++}`);
 		if (!egress) return network;
 		try {
 			await network.connect(await this.#openEgress());

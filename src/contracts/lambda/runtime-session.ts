@@ -135,7 +135,7 @@ export class RuntimeSession implements ContractSession {
 /** Headers in lambda-contract 1.2; each only when it has a value. */
 function sendEvent(response: ServerResponse, event: DeliveredEvent): void {
 	const headers: Record<string, string | number> = {
-		"Content-Type": event.contentType ?? "application/json",
+		"Content-Type": "application/json",
 		"Content-Length": event.payload.length,
 		"Lambda-Runtime-Aws-Request-Id": event.requestId,
 		"Lambda-Runtime-Deadline-Ms": Math.round(event.deadlineMs),

@@ -6,7 +6,6 @@ export interface InvocationRequest {
 	payload: Uint8Array;
 	/** The ARN exactly as the caller addressed it. */
 	invokedArn: string;
-	contentType?: string;
 	/** Base64-decoded JSON. */
 	clientContext?: string;
 	traceId?: string;

@@ -98,7 +98,6 @@ async function invoke(deps: ApiDeps, call: Call<z.output<typeof invokeQuery>, un
 		requestId,
 		payload: payload.length > 0 ? payload : Buffer.from("{}"),
 		invokedArn: arn,
-		contentType: "application/json",
 		tail: query.tail,
 	});
 	response.writeHead(200, {

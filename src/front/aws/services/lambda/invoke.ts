@@ -53,14 +53,12 @@ async function checkPayload(body: Uint8Array): Promise<void> {
 }
 
 function invocationRequest(request: RawRequest, call: Call, target: FunctionName, tail: boolean): InvocationRequest {
-	const contentType = request.header("content-type");
 	const clientContext = request.header("x-amz-client-context");
 	const traceId = request.header("x-amzn-trace-id");
 	return {
 		requestId: call.requestId,
 		payload: request.body.length === 0 ? emptyEvent : request.body,
 		invokedArn: target.qualifier === undefined ? target.arn : `${target.arn}:${target.qualifier}`,
-		...(contentType !== undefined && { contentType }),
 		...(clientContext !== undefined && { clientContext: readClientContext(clientContext) }),
 		...(traceId !== undefined && { traceId }),
 		tail,

@@ -1,0 +1,3 @@
+module slipway/emulator
+
+go 1.19
