@@ -4,8 +4,9 @@ import type { Log } from "../base/log.ts";
 import { Semaphore } from "../base/semaphore.ts";
 import type { FunctionRevision } from "../core/invocation/function-contract.ts";
 import type { InvocationRequest, InvocationResult } from "../core/invocation/invocation.ts";
+import type { SandboxState } from "../core/sandbox/sandbox-state.ts";
 import { FunctionPool } from "./function-pool.ts";
-import type { FunctionSandbox, FunctionSandboxDeps, FunctionSandboxState } from "./function-sandbox.ts";
+import type { FunctionSandbox, FunctionSandboxDeps } from "./function-sandbox.ts";
 import { decideSpares, type SpareLimits } from "./spares.ts";
 
 export interface DispatcherOptions {
@@ -26,7 +27,7 @@ export interface DispatcherOptions {
 export interface SandboxView {
 	id: string;
 	functionName: string;
-	state: FunctionSandboxState;
+	state: SandboxState;
 	startedMs: number;
 	lastUsedMs: number;
 	invocations: number;

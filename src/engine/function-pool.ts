@@ -2,6 +2,7 @@ import { isSlipwayError, SlipwayError } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import type { Failure, FunctionRevision } from "../core/invocation/function-contract.ts";
 import type { InvocationRequest, InvocationResult } from "../core/invocation/invocation.ts";
+import { isAvailable } from "../core/sandbox/sandbox-state.ts";
 import { FunctionSandbox, type FunctionSandboxDeps, sandboxGone } from "./function-sandbox.ts";
 import { type SpareDemand, windowMs } from "./spares.ts";
 
@@ -59,7 +60,7 @@ export class FunctionPool {
 	invoke(request: InvocationRequest): Promise<InvocationResult> {
 		this.#lastDemandMs = this.#deps.clock.now();
 		for (let sandbox = this.#idle.pop(); sandbox; sandbox = this.#idle.pop())
-			if (sandbox.state !== "stopped") return this.#run(sandbox, request);
+			if (isAvailable(sandbox.state)) return this.#run(sandbox, request);
 		if (this.#waiting.length >= maxWaiting) throw throttled();
 		return new Promise((resolve, reject) => {
 			const cancelLimit = this.#deps.clock.after(maxWaitMs, () => {

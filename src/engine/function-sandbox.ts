@@ -12,6 +12,7 @@ import type { InvocationRequest, InvocationResult } from "../core/invocation/inv
 import type { InitPhase, InvocationReport, LifecycleEvent } from "../core/invocation/lifecycle.ts";
 import type { LogStore } from "../core/log/log-store.ts";
 import type { Sandbox, SandboxExit, SandboxRuntime } from "../core/sandbox/sandbox-runtime.ts";
+import { isAvailable, nextSandboxState, type SandboxEvent, type SandboxState } from "../core/sandbox/sandbox-state.ts";
 import { LogPump } from "./log-pump.ts";
 import { SandboxLog } from "./sandbox-log.ts";
 
@@ -39,8 +40,6 @@ const lastOutputMs = 200;
 /** Reason of the error that `invoke` throws when the process was gone before it saw the event: another sandbox may take it. */
 export const sandboxGone = "SandboxGone";
 
-export type FunctionSandboxState = "creating" | "created" | "initializing" | "idle" | "busy" | "frozen" | "stopped";
-
 type Outcome = { kind: "response"; payload: Uint8Array } | { kind: "failure"; failure: Failure };
 
 /** One execution environment of a function: a sandbox, its contract session, its log. One event at a time. */
@@ -48,7 +47,7 @@ export class FunctionSandbox {
 	readonly id: string;
 	readonly revision: FunctionRevision;
 	readonly createdMs: number;
-	state: FunctionSandboxState = "creating";
+	state: SandboxState = "creating";
 	lastUsedMs: number;
 	invocations = 0;
 	/** Milliseconds that making the sandbox took, and its init. */
@@ -101,7 +100,7 @@ export class FunctionSandbox {
 			await this.create(signal);
 			const startAt = clock.monotonic();
 			this.sandboxMs = startAt - createAt;
-			this.state = "initializing";
+			this.#move("started");
 			this.#emit({ type: "init-start", phase, atMs: clock.now() });
 			failure = await this.#runInit(limitMs);
 			this.initMs = clock.monotonic() - startAt;
@@ -113,7 +112,7 @@ export class FunctionSandbox {
 		if (failure) await this.#lastOutput();
 		this.#emit({ type: "init-end", phase, atMs: clock.now(), durationMs: this.initMs, failure });
 		if (failure) await this.end("failure");
-		else this.state = "idle";
+		else if (this.state === "initializing") this.#move("initialized");
 		return failure;
 	}
 
@@ -148,7 +147,7 @@ export class FunctionSandbox {
 		this.#sandbox = sandbox;
 		const write = (lines: string[]) => this.#log.write(lines);
 		this.#pumps = [new LogPump(sandbox.stdout, write), new LogPump(sandbox.stderr, write)];
-		this.state = "created";
+		if (this.state === "creating") this.#move("created");
 		void sandbox.exited.then((exit) => this.#onExit(exit));
 	}
 
@@ -168,7 +167,8 @@ export class FunctionSandbox {
 		const { timeoutS } = this.revision.configuration;
 		const first = this.invocations === 0;
 		const frozen = this.state === "frozen";
-		this.state = "busy";
+		if (frozen) this.#move("thawed");
+		this.#move("assigned");
 		if (frozen) await this.#sandbox?.thaw();
 		if (this.#exited)
 			throw new SlipwayError("SANDBOX_FAILED", "The sandbox ended before the event reached it", {
@@ -253,7 +253,10 @@ export class FunctionSandbox {
 		this.#exited = true;
 		const failure: Failure = { kind: "exit", code: exit.code, signal: exit.signal, oomKilled: exit.oomKilled };
 		if (this.#settle) this.#finish({ kind: "failure", failure });
-		else if (this.state === "created" || this.state === "idle" || this.state === "frozen") void this.end("exit");
+		else if (this.state === "created" || isAvailable(this.state)) {
+			this.#move("exited");
+			void this.end("exit");
+		}
 	}
 
 	/** END and REPORT, after the last output of the invocation and what it really used. */
@@ -298,14 +301,14 @@ export class FunctionSandbox {
 
 	#offer(): void {
 		if (!this.#ready || !this.#reported || this.state !== "busy") return;
-		this.state = "idle";
+		this.#move("finished");
 		this.onIdle();
 	}
 
 	/** Stops an idle sandbox's processes in place until the next event. */
 	async freeze(): Promise<void> {
 		if (this.state !== "idle") return;
-		this.state = "frozen";
+		this.#move("frozen");
 		await this.#sandbox?.freeze();
 	}
 
@@ -320,12 +323,13 @@ export class FunctionSandbox {
 	}
 
 	async #end(reason: string): Promise<void> {
-		this.state = "stopped";
+		this.#move("drain");
 		this.#finish({ kind: "failure", failure: { kind: "exit", code: undefined, signal: "SIGKILL", oomKilled: false } });
 		this.#session.close();
 		try {
 			await this.#sandbox?.[Symbol.asyncDispose]();
 		} finally {
+			this.#move("exited");
 			await this.#rootfs?.release();
 			this.#emit({ type: "sandbox-end", atMs: this.#deps.clock.now(), reason });
 			this.onEnd();
@@ -336,6 +340,10 @@ export class FunctionSandbox {
 	async #lastOutput(): Promise<void> {
 		const { clock } = this.#deps;
 		await Promise.race([Promise.all(this.#pumps.map((pump) => pump.ended)), clock.sleep(lastOutputMs)]);
+	}
+
+	#move(event: SandboxEvent): void {
+		this.state = nextSandboxState(this.state, event);
 	}
 
 	#emit(event: LifecycleEvent): void {

@@ -46,10 +46,7 @@ await inOwnMountNamespace(import.meta.filename, () => {
 					allowVulnerableRuntime: true,
 				}),
 			);
-			const started = performance.now();
 			assert.equal(await runtime.reap(), SANDBOXES);
-			const took = performance.now() - started;
-			assert.ok(took < 1_000, `reaping took ${took} ms`);
 
 			assert.deepEqual(cgroups.children(mark), []);
 			for (const pid of processes) assert.ok(!existsSync(`/proc/${pid}`) || isZombie(pid), `process ${pid} lives`);

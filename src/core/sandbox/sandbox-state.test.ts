@@ -15,14 +15,15 @@ const no = "refused";
 
 /** Every state by every event, written out a second time. */
 const table: Record<SandboxState, Record<SandboxEvent, SandboxState | typeof no>> = {
-	creating: row("initializing", no, no, no, no, no, "draining", "failed", "failed"),
-	initializing: row(no, "idle", no, no, no, no, "draining", "failed", "failed"),
-	idle: row(no, no, "busy", no, "frozen", no, "draining", "failed", "failed"),
-	busy: row(no, no, no, "idle", no, no, "draining", "failed", "failed"),
-	frozen: row(no, no, no, no, no, "idle", "draining", "failed", "failed"),
-	draining: row(no, no, no, "draining", no, no, "draining", "stopped", "failed"),
-	stopped: row(no, no, no, no, no, no, "stopped", "stopped", no),
-	failed: row(no, no, no, no, no, no, "failed", "failed", "failed"),
+	creating: row("created", no, no, no, no, no, no, "draining", "failed", "failed"),
+	created: row(no, "initializing", no, no, no, no, no, "draining", "failed", "failed"),
+	initializing: row(no, no, "idle", no, no, no, no, "draining", "failed", "failed"),
+	idle: row(no, no, no, "busy", no, "frozen", no, "draining", "failed", "failed"),
+	busy: row(no, no, no, no, "idle", no, no, "draining", "failed", "failed"),
+	frozen: row(no, no, no, no, no, no, "idle", "draining", "failed", "failed"),
+	draining: row(no, no, no, no, "draining", no, no, "draining", "stopped", "failed"),
+	stopped: row(no, no, no, no, no, no, no, "stopped", "stopped", no),
+	failed: row(no, no, no, no, no, no, no, "failed", "failed", "failed"),
 };
 
 function row(...outcomes: (SandboxState | typeof no)[]): Record<SandboxEvent, SandboxState | typeof no> {

@@ -4,6 +4,8 @@ import { SlipwayError } from "../../base/error.ts";
 export type SandboxState =
 	/** The runtime makes it; nothing of the image runs yet. */
 	| "creating"
+	/** Ready to be started, and may wait so for long: a spare. */
+	| "created"
 	/** Its program runs and has not asked for its first event. */
 	| "initializing"
 	/** Waits for an event. */
@@ -20,7 +22,9 @@ export type SandboxState =
 	| "failed";
 
 export type SandboxEvent =
-	/** The runtime has made it and released its program. */
+	/** The runtime has made it. */
+	| "created"
+	/** Its program was released. */
 	| "started"
 	/** The program asks for its first event. */
 	| "initialized"
@@ -39,6 +43,7 @@ export type SandboxEvent =
 
 export const sandboxStates: readonly SandboxState[] = [
 	"creating",
+	"created",
 	"initializing",
 	"idle",
 	"busy",
@@ -49,6 +54,7 @@ export const sandboxStates: readonly SandboxState[] = [
 ];
 
 export const sandboxEvents: readonly SandboxEvent[] = [
+	"created",
 	"started",
 	"initialized",
 	"assigned",
@@ -62,7 +68,8 @@ export const sandboxEvents: readonly SandboxEvent[] = [
 
 /** Every move that is allowed; what is not here is a bug of the caller. An exit that nobody asked for is a failure. */
 const moves: Readonly<Record<SandboxState, Partial<Record<SandboxEvent, SandboxState>>>> = {
-	creating: { started: "initializing", drain: "draining", exited: "failed", fail: "failed" },
+	creating: { created: "created", drain: "draining", exited: "failed", fail: "failed" },
+	created: { started: "initializing", drain: "draining", exited: "failed", fail: "failed" },
 	initializing: { initialized: "idle", drain: "draining", exited: "failed", fail: "failed" },
 	idle: { assigned: "busy", frozen: "frozen", drain: "draining", exited: "failed", fail: "failed" },
 	busy: { finished: "idle", drain: "draining", exited: "failed", fail: "failed" },
