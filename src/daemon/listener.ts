@@ -34,6 +34,8 @@ export interface Listener {
 	/** Base URL for clients of this machine. */
 	readonly url: string;
 	readonly openRequests: number;
+	/** Since the start. */
+	readonly requests: number;
 	/**
 	 * Stops accepting, lets requests in flight finish until `signal` aborts, then cuts every connection. Resolves when
 	 * the port is free, with the number of requests that were cut.
@@ -56,9 +58,10 @@ const sweepMs = 5_000;
 /** CONFLICT for a port in use, FORBIDDEN for one that needs root, INVALID for an address that is not this machine's. */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
 	const open = new Map<ServerResponse, { request: IncomingMessage; bytes: number; since: number }>();
-	const state = { closing: false };
+	const state = { closing: false, requests: 0 };
 	const server = makeServer(options.tls);
 	server.on("request", (request, response) => {
+		state.requests++;
 		open.set(response, { request, bytes: 0, since: 0 });
 		response.once("close", () => open.delete(response));
 		if (state.closing) response.setHeader("connection", "close");
@@ -75,6 +78,9 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
 		address: `${literal}:${port}`,
 		port,
 		url: `${options.tls ? "https" : "http"}://${local}:${port}`,
+		get requests() {
+			return state.requests;
+		},
 		get openRequests() {
 			return open.size;
 		},

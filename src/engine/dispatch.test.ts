@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import http from "node:http";
 import { test } from "node:test";
 import { isSlipwayError, SlipwayError } from "../base/error.ts";
-import { revision, setUp } from "./testing/dispatcher.ts";
+import type { FakeProcess, FakeProgram } from "../core/sandbox/fake-sandbox-runtime.ts";
+import { recordingLog, revision, setUp } from "./testing/dispatcher.ts";
 import { type FakeAnswer, fakeFunction, runtimeCall } from "./testing/fake-function.ts";
 
 test("the first event makes a sandbox, the second one finds it", async (t) => {
@@ -330,6 +331,56 @@ test("a sandbox whose process ends while idle is not given an event", async (t) 
 	await [...runtime.sandboxes.values()][0]!.kill();
 	assert.deepEqual((await invoke({ n: 2 })).json, { n: 2 });
 	assert.equal(runtime.created.length, 2);
+});
+
+/** Asks once, answers, then does what `afterwards` does instead of asking again. */
+function answersOnce(afterwards: (process: FakeProcess) => Promise<number>): FakeProgram {
+	return async (process) => {
+		const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+		const next = await runtimeCall(agent, process, "GET", "invocation/next");
+		const id = String(next.headers["lambda-runtime-aws-request-id"]);
+		await runtimeCall(agent, process, "POST", `invocation/${id}/response`, next.body);
+		agent.destroy();
+		return afterwards(process);
+	};
+}
+
+test("a process that ends after its answer leaves nothing", async (t) => {
+	const { invoke, runtime, dispatcher, acquired } = setUp(t, { program: answersOnce(async () => 0) });
+	for (let n = 0; n < 20; n++) assert.deepEqual((await invoke({ n })).json, { n });
+	while (dispatcher.sandboxCount > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+	assert.deepEqual([runtime.sandboxes.size, acquired()], [0, 0]);
+});
+
+test("a process that never asks for another event is ended when the time for its last one is over", async (t) => {
+	const { invoke, runtime, dispatcher } = setUp(t, {
+		revisions: [revision("f", { timeoutS: 3 })],
+		program: answersOnce(({ ended }) => new Promise((resolve) => ended.addEventListener("abort", () => resolve(0)))),
+	});
+	assert.deepEqual((await invoke({ n: 1 })).json, { n: 1 });
+	assert.equal(dispatcher.sandboxCount, 1);
+	while (dispatcher.sandboxCount > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+	assert.equal(runtime.sandboxes.size, 0);
+});
+
+test("a sandbox that can't be removed is said in the log, and other events go on", async (t) => {
+	const { log, lines } = recordingLog();
+	const { invoke, runtime, dispatcher } = setUp(t, {
+		log,
+		program: fakeFunction(({ payload }) => (JSON.parse(payload).fail ? { exit: 1 } : payload)),
+	});
+	const failing = invoke({ fail: true });
+	while (runtime.sandboxes.size === 0) await new Promise(setImmediate);
+	const [sandbox] = [...runtime.sandboxes.values()];
+	const dispose = sandbox![Symbol.asyncDispose].bind(sandbox);
+	sandbox![Symbol.asyncDispose] = async () => {
+		await dispose();
+		throw new SlipwayError("SANDBOX_FAILED", "The control group stays busy");
+	};
+	assert.equal((await failing).json.errorType, "Runtime.ExitError");
+	while (dispatcher.sandboxCount > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+	assert.deepEqual(lines, ["A sandbox could not be removed cleanly"]);
+	assert.deepEqual((await invoke({ n: 2 })).json, { n: 2 });
 });
 
 test("spares are created, not started, and used by the next cold start", async (t) => {

@@ -198,6 +198,10 @@ export class FunctionPool {
 	#newSandbox(): FunctionSandbox {
 		const sandbox = new FunctionSandbox(this.#deps, this.revision);
 		sandbox.onIdle = () => this.#offer(sandbox);
+		sandbox.onOver = (reason, error) => {
+			if (error === undefined) this.#end(sandbox, reason);
+			else this.#discard(sandbox, error);
+		};
 		sandbox.onEnd = () => {
 			this.#finishing.delete(sandbox);
 			this.takeIdle((idle) => idle === sandbox);

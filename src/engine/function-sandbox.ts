@@ -34,6 +34,8 @@ const memoryMiBPerCpu = 1769;
 /** Processes and threads, and open files (lambda-contract 3.8). */
 const maxPids = 1024;
 const maxOpenFiles = 1024;
+/** Milliseconds that a process gets to ask for its next event when its answer came just before the function's timeout. */
+const minNextMs = 1000;
 /** Milliseconds to wait for the last output of a process that has ended. */
 const lastOutputMs = 200;
 
@@ -57,6 +59,8 @@ export class FunctionSandbox {
 	onIdle: () => void = () => {};
 	/** Called once, when it can take no more. */
 	onEnd: () => void = () => {};
+	/** Called when it has to end by itself; whoever listens calls `end` and hears of what goes wrong there. */
+	onOver: (reason: string, error?: unknown) => void = () => {};
 	readonly #deps: FunctionSandboxDeps;
 	readonly #log: SandboxLog;
 	readonly #logStream: string;
@@ -69,6 +73,7 @@ export class FunctionSandbox {
 	#reported = true;
 	#settle: ((outcome: Outcome) => void) | undefined;
 	#exited = false;
+	#cancelNext: () => void = () => {};
 	#ending: Promise<void> | undefined;
 
 	constructor(deps: FunctionSandboxDeps, revision: FunctionRevision) {
@@ -192,8 +197,10 @@ export class FunctionSandbox {
 		const durationMs = clock.monotonic() - startAt;
 		this.lastUsedMs = clock.now();
 		const initMs = first && sinceMs === undefined ? this.initMs : undefined;
+		this.#expectNext(outcome, timeoutS * 1000 - durationMs);
 		const reported = this.#report(request, outcome, durationMs, initMs);
 		if (request.tail) await reported;
+		else reported.catch((error: unknown) => this.onOver("failure", error));
 		return this.#result(request, outcome, first);
 	}
 
@@ -243,7 +250,14 @@ export class FunctionSandbox {
 		settle?.(outcome);
 	}
 
+	/** An answer ends the wait of the caller, not the event's time: a process that never asks again would hold its sandbox for ever. */
+	#expectNext(outcome: Outcome, leftMs: number): void {
+		if (this.#ready || (outcome.kind === "failure" && endsSandbox(outcome.failure))) return;
+		this.#cancelNext = this.#deps.clock.after(Math.max(leftMs, minNextMs), () => this.onOver("timeout"));
+	}
+
 	#onReady(): void {
+		this.#cancelNext();
 		if (this.state === "initializing") return this.#finish({ kind: "response", payload: new Uint8Array() });
 		this.#ready = true;
 		this.#offer();
@@ -255,8 +269,8 @@ export class FunctionSandbox {
 		if (this.#settle) this.#finish({ kind: "failure", failure });
 		else if (this.state === "created" || isAvailable(this.state)) {
 			this.#move("exited");
-			void this.end("exit");
-		}
+			this.onOver("exit");
+		} else if (this.state === "busy" && this.#reported) this.onOver("exit");
 	}
 
 	/** END and REPORT, after the last output of the invocation and what it really used. */
@@ -267,7 +281,6 @@ export class FunctionSandbox {
 		initMs: number | undefined,
 	): Promise<void> {
 		const failure = outcome.kind === "failure" ? outcome.failure : undefined;
-		const ends = failure?.kind === "timeout" || failure?.kind === "exit";
 		if (failure?.kind === "exit") await this.#lastOutput();
 		else await outputArrived();
 		for (const pump of this.#pumps) pump.flush();
@@ -285,7 +298,9 @@ export class FunctionSandbox {
 		};
 		this.#emit({ type: "invocation-end", requestId: request.requestId, atMs: this.#deps.clock.now(), report });
 		this.#reported = true;
-		if (ends) void this.end(failure.kind);
+		if (failure && endsSandbox(failure)) this.onOver(failure.kind);
+		// It answered, and went before it asked for the next event.
+		else if (this.#exited) this.onOver("exit");
 		else this.#offer();
 	}
 
@@ -325,14 +340,20 @@ export class FunctionSandbox {
 	async #end(reason: string): Promise<void> {
 		this.#move("drain");
 		this.#finish({ kind: "failure", failure: { kind: "exit", code: undefined, signal: "SIGKILL", oomKilled: false } });
+		this.#cancelNext();
 		this.#session.close();
+		// What is just being made has to be there before it can go; how its making ended is its maker's business.
+		await this.#created?.catch(() => {});
 		try {
 			await this.#sandbox?.[Symbol.asyncDispose]();
 		} finally {
 			this.#move("exited");
-			await this.#rootfs?.release();
-			this.#emit({ type: "sandbox-end", atMs: this.#deps.clock.now(), reason });
-			this.onEnd();
+			try {
+				await this.#rootfs?.release();
+			} finally {
+				this.#emit({ type: "sandbox-end", atMs: this.#deps.clock.now(), reason });
+				this.onEnd();
+			}
 		}
 	}
 
@@ -350,6 +371,10 @@ export class FunctionSandbox {
 		this.#log.write(this.#deps.contract.logLines(event, this.revision));
 		this.#deps.onLifecycle(event, this.revision);
 	}
+}
+
+function endsSandbox(failure: Failure): boolean {
+	return failure.kind === "timeout" || failure.kind === "exit";
 }
 
 /** An image whose process can't be started fails like an invocation would; anything else is the platform's. */

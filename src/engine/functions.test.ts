@@ -125,6 +125,20 @@ test("an image that can't be unpacked makes it Failed with the reason", async ()
 	assert.throws(() => functions.activeRevision("f"), failsWith("CONFLICT", /Failed$/));
 });
 
+test("a layer that is not what its image says is the image's fault; a full disk is not", async () => {
+	for (const [code, reasonCode] of [
+		["DIGEST_MISMATCH", "InvalidImage"],
+		["EXHAUSTED", "InternalError"],
+	] as const) {
+		const { functions, images } = await open();
+		images.hold = true;
+		await functions.create(image(1));
+		images.waiting[0]?.fail(new SlipwayError(code, "Not so"));
+		await functions.settled();
+		assert.deepEqual(functions.get("f").state, { state: "Failed", reason: "Not so", reasonCode });
+	}
+});
+
 test("during an update the old code serves, a second update is refused, and a failed one changes nothing", async () => {
 	const { functions, images, changes } = await open();
 	await functions.create(image(1));

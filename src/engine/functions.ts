@@ -342,7 +342,9 @@ export class Functions {
 	#failed(record: FunctionRecord, error: unknown): FunctionRecord {
 		this.#deps.log.warn("The image of a function could not be made ready", { error, function: record.name });
 		const reason = isSlipwayError(error) ? error.message : "Internal error";
-		const reasonCode = isSlipwayError(error, "INVALID_IMAGE") ? "InvalidImage" : "InternalError";
+		// A layer that is not what its manifest or config says is as wrong as one that breaks the rules.
+		const isImage = isSlipwayError(error, "INVALID_IMAGE") || isSlipwayError(error, "DIGEST_MISMATCH");
+		const reasonCode = isImage ? "InvalidImage" : "InternalError";
 		const failed = { revisionId: this.#deps.ids.uuid(), lastUpdate: { status: "Failed" as const, reason, reasonCode } };
 		return record.active
 			? { ...record, ...failed }

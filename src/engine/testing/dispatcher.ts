@@ -1,6 +1,6 @@
 import type { TestContext } from "node:test";
 import { randomIds } from "../../base/ids.ts";
-import { silentLog } from "../../base/log.ts";
+import { type Log, silentLog } from "../../base/log.ts";
 import { LambdaContract } from "../../contracts/lambda/lambda-contract.ts";
 import type { RootfsStore } from "../../core/image/rootfs-store.ts";
 import type { FunctionRevision } from "../../core/invocation/function-contract.ts";
@@ -52,9 +52,17 @@ export function revision(name = "f", change: Partial<FunctionRevision["configura
 export interface Setup extends Partial<FakeSandboxRuntimeOptions> {
 	revisions?: FunctionRevision[];
 	options?: Partial<DispatcherOptions>;
+	log?: Log;
 }
 
-export function setUp(t: TestContext, { revisions = [revision()], options = {}, ...fake }: Setup) {
+/** Keeps the messages of warnings and errors. */
+export function recordingLog(): { log: Log; lines: string[] } {
+	const lines: string[] = [];
+	const keep = (message: string) => void lines.push(message);
+	return { log: { ...silentLog, warn: keep, error: keep }, lines };
+}
+
+export function setUp(t: TestContext, { revisions = [revision()], options = {}, log = silentLog, ...fake }: Setup) {
 	const runtime = new FakeSandboxRuntime({ program: fakeFunction(({ payload }) => payload), ...fake });
 	const logs = new FakeLogStore();
 	const meter = new Meter();
@@ -74,7 +82,7 @@ export function setUp(t: TestContext, { revisions = [revision()], options = {}, 
 			logs,
 			clock,
 			ids: randomIds,
-			log: silentLog,
+			log,
 			egress: false,
 			onLifecycle: meter.record,
 			activeRevision: (name) => current.get(name)!,

@@ -14,6 +14,8 @@ import { checkParameter, type Route, route } from "./route.ts";
 export const basePath = "/_slipway";
 
 export function apiRoutes(deps: ApiDeps): Route[] {
+	/** Made when first asked for: a megabyte that most daemons never need. */
+	let document: ReturnType<typeof openApiDocument> | undefined;
 	const routes: Route[] = [
 		route({
 			id: "getStatus",
@@ -41,10 +43,12 @@ export function apiRoutes(deps: ApiDeps): Route[] {
 			summary: "This document",
 			open: true,
 			answer: { kind: "json", status: 200 },
-			handle: async () => document,
+			handle: async () => {
+				document ??= openApiDocument(routes, basePath, deps.version);
+				return document;
+			},
 		}),
 	];
-	const document = openApiDocument(routes, basePath, deps.version);
 	return routes;
 }
 
