@@ -47,6 +47,8 @@ const server = createServer((request, response) => {
 		pair();
 	});
 });
+// The bench's clients rest while requests are signed for the other side.
+server.keepAliveTimeout = 0;
 server.listen(0, "127.0.0.1", () => {
 	const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
 	for (let index = 0; index < Number(count); index++)

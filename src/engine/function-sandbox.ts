@@ -130,6 +130,7 @@ export class FunctionSandbox {
 	async #create(signal?: AbortSignal): Promise<void> {
 		const { runtime, rootfs, contract, egress } = this.#deps;
 		const { configuration, image } = this.revision;
+		if (this.#ending) throw new SlipwayError("SANDBOX_FAILED", "The sandbox was given up before it was made");
 		this.#rootfs = await rootfs.acquire(image.diffIds);
 		const sandbox = await runtime.create(
 			{

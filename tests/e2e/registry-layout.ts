@@ -55,7 +55,7 @@ function sha256(content: string | Buffer): string {
 }
 
 /** POSIX.1-1988 ustar: a header of 512 bytes and the content in blocks of 512, for each file; two empty blocks. */
-function makeTar(files: Record<string, string | Buffer>): Buffer {
+export function makeTar(files: Record<string, string | Buffer>): Buffer {
 	const parts: Buffer[] = [];
 	for (const [name, text] of Object.entries(files)) {
 		const content = typeof text === "string" ? Buffer.from(text) : text;

@@ -87,7 +87,18 @@ export class FsLogStore implements LogStore {
 	async [Symbol.asyncDispose](): Promise<void> {
 		this.#cancelFlush();
 		await this.#flushing;
-		for (const group of this.#groups.values()) await group.close();
+		for (const [name, group] of this.#groups)
+			try {
+				await group.close();
+			} catch (error) {
+				// A full disk must not keep the daemon from an orderly end: the lines are lost, as in a crash, and said so.
+				this.#options.log.error("The last lines of a function's log could not be written", {
+					error,
+					code: systemCode(error),
+					group: name,
+					lines: group.unwritten,
+				});
+			}
 	}
 
 	#group(name: string): GroupLog {

@@ -21,6 +21,7 @@ export class GroupLog {
 	#buffer: string[] = [];
 	#bufferBytes = 0;
 	#dropped = 0;
+	#droppedStream = "";
 	#file: FileHandle | undefined;
 	#fileBytes = 0;
 	#work: Promise<void> = Promise.resolve();
@@ -35,16 +36,16 @@ export class GroupLog {
 		for (const { timestamp, message } of events) {
 			if (this.#bufferBytes > maxBufferedBytes) {
 				this.#dropped++;
+				this.#droppedStream = stream;
 				continue;
 			}
-			if (this.#dropped > 0)
-				this.#push([
-					timestamp,
-					stream,
-					`[slipway] ${this.#takeDropped()} log lines were dropped here: the disk did not keep up`,
-				]);
 			this.#push([timestamp, stream, message]);
 		}
+	}
+
+	/** Lines that wait for the disk, and those that were dropped since it last kept up. */
+	get unwritten(): number {
+		return this.#buffer.length + this.#dropped;
 	}
 
 	/** Resolves when everything appended so far has been written to its file. */
@@ -57,9 +58,12 @@ export class GroupLog {
 	}
 
 	async close(): Promise<void> {
-		await this.flush();
-		await this.#file?.close();
-		this.#file = undefined;
+		try {
+			await this.flush();
+		} finally {
+			await this.#file?.close();
+			this.#file = undefined;
+		}
 	}
 
 	/** Oldest first. From the end of the range unless `fromStart`. */
@@ -100,15 +104,16 @@ export class GroupLog {
 	}
 
 	#push(line: Line): void {
-		const text = `${JSON.stringify(line)}\n`;
+		const text = textOf(line);
 		this.#buffer.push(text);
 		this.#bufferBytes += text.length;
 	}
 
-	#takeDropped(): number {
-		const dropped = this.#dropped;
-		this.#dropped = 0;
-		return dropped;
+	/** What stands in the log where lines are missing: after those that were in the buffer when it was full. */
+	#notice(dropped: number): string {
+		if (dropped === 0) return "";
+		const message = `[slipway] ${dropped} log lines were dropped here: the disk did not keep up`;
+		return textOf([this.#clock.now(), this.#droppedStream, message]);
 	}
 
 	async #write(): Promise<void> {
@@ -116,17 +121,18 @@ export class GroupLog {
 		if (!this.#file) await this.#begin();
 		const lines = this.#buffer;
 		const bytes = this.#bufferBytes;
-		const data = Buffer.from(lines.join(""));
+		const dropped = this.#dropped;
+		const data = Buffer.from(lines.join("") + this.#notice(dropped));
 		this.#buffer = [];
 		this.#bufferBytes = 0;
+		this.#dropped = 0;
 		try {
 			await this.#file!.appendFile(data);
 		} catch (error) {
 			this.#buffer = [...lines, ...this.#buffer];
 			this.#bufferBytes += bytes;
-			// What was written of the data may end in half a line: the next segment starts clean.
-			await this.#file?.close();
-			this.#file = undefined;
+			this.#dropped += dropped;
+			await this.#takeBack();
 			throw error;
 		}
 		this.#fileBytes += data.length;
@@ -134,6 +140,17 @@ export class GroupLog {
 		await this.#file?.close();
 		this.#file = undefined;
 		await this.#forgetOldest();
+	}
+
+	/** What a failed write has left of its lines goes, as they are tried again whole; the next segment starts clean. */
+	async #takeBack(): Promise<void> {
+		const file = this.#file;
+		this.#file = undefined;
+		try {
+			await file?.truncate(this.#fileBytes);
+		} finally {
+			await file?.close();
+		}
 	}
 
 	async #begin(): Promise<void> {
@@ -174,6 +191,10 @@ export class GroupLog {
 			yield event;
 		}
 	}
+}
+
+function textOf(line: Line): string {
+	return `${JSON.stringify(line)}\n`;
 }
 
 /** Undefined for the half line that a crash may leave at the end of a segment. */

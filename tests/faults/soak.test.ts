@@ -1,0 +1,23 @@
+/** A short `npm run soak`: what ten thousand invocations must not leave, three hundred must not either. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { missingForFunctionImages } from "../e2e/function-image.ts";
+import { soak } from "../soak/soak.ts";
+
+describe("three hundred invocations of which a tenth fail", { skip: missingForFunctionImages() ?? false }, () => {
+	test("leave nothing, neither while the daemon lives nor after its end", async () => {
+		const report = await soak({ invocations: 300, warmUp: 100, compareMemory: false, onProgress: () => {} });
+		assert.deepEqual(report.problems, []);
+		const { examples: _, ...counts } = report.tally;
+		assert.deepEqual(counts, {
+			answered: 252,
+			left: 15,
+			timedOut: 15,
+			crashed: 9,
+			outOfMemory: 3,
+			initFailed: 3,
+			hungUp: 3,
+			wrong: 0,
+		});
+	});
+});
