@@ -12,12 +12,19 @@ import { attempt, run } from "./run.ts";
 const awsTimeoutMs = 400_000;
 const curlTimeoutS = 60;
 
+/** Debian 12's CLI (2.9) does not read AWS_ENDPOINT_URL; every one knows this option. */
+function toDaemon(daemon: LocalDaemon, words: string[]): string[] {
+	return ["--endpoint-url", daemon.url, ...words];
+}
+
 export function aws(daemon: LocalDaemon, ...words: string[]): Promise<string> {
-	return run("aws", [...words, "--output", "json"], { env: daemon.awsEnv, timeoutMs: awsTimeoutMs });
+	const options = { env: daemon.awsEnv, timeoutMs: awsTimeoutMs };
+	return run("aws", toDaemon(daemon, [...words, "--output", "json"]), options);
 }
 
 export async function registryPassword(daemon: LocalDaemon): Promise<string> {
-	return (await run("aws", ["ecr", "get-login-password"], { env: daemon.awsEnv, timeoutMs: awsTimeoutMs })).trim();
+	const options = { env: daemon.awsEnv, timeoutMs: awsTimeoutMs };
+	return (await run("aws", toDaemon(daemon, ["ecr", "get-login-password"]), options)).trim();
 }
 
 /** `docker push` or `buildah push`; returns the image's name in the registry. */
@@ -35,7 +42,10 @@ export async function pushImage(
 /** Creates the function, or updates the one of that name, and waits until it can be invoked. */
 export async function deployFunction(daemon: LocalDaemon, example: Example, imageUri: string): Promise<void> {
 	const name = ["--function-name", example.image];
-	const exists = await attempt("aws", ["lambda", "get-function", ...name], { env: daemon.awsEnv });
+	const exists = await attempt("aws", toDaemon(daemon, ["lambda", "get-function", ...name]), {
+		env: daemon.awsEnv,
+		timeoutMs: awsTimeoutMs,
+	});
 	const memory = ["--memory-size", String(example.memoryMiB ?? 128)];
 	if (exists.code === 0) {
 		await aws(daemon, "lambda", "update-function-code", ...name, "--image-uri", imageUri);

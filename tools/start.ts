@@ -83,14 +83,15 @@ function report(results: Result[]): string {
 }
 
 function whatNext(daemon: LocalDaemon, results: Result[]): string {
-	const name = results[0]?.example.image ?? "NAME";
+	const { image: name, event } = results[0]?.example ?? { image: "NAME", event: {} };
+	const payload = `'${JSON.stringify(event)}'`;
 	return `
 It stays up until Ctrl-C. In another terminal:
 
   eval "$(bin/slipway env)"
   aws lambda list-functions --query 'Functions[].FunctionName'
-  aws lambda invoke --function-name ${name} /dev/stdout
-  bin/slipway invoke ${name} -d '{}' --tail
+  aws lambda invoke --function-name ${name} --payload ${payload} /dev/stdout
+  bin/slipway invoke ${name} -d ${payload} --tail
   bin/slipway logs ${name}
   bin/slipway ps
   aws ecr get-login-password | docker login --username AWS --password-stdin ${daemon.registry}

@@ -285,7 +285,7 @@ export class FunctionSandbox {
 		if (failure?.kind === "exit") await this.#lastOutput();
 		else await outputArrived();
 		for (const pump of this.#pumps) pump.flush();
-		const peakBytes = (await this.#stats())?.memoryPeakBytes ?? 0;
+		const peakBytes = (await this.#sandbox?.memoryPeak()) ?? 0;
 		const { memoryMiB, timeoutS } = this.revision.configuration;
 		const shownMs = failure?.kind === "timeout" ? timeoutS * 1000 : durationMs;
 		const report: InvocationReport = {
@@ -305,16 +305,6 @@ export class FunctionSandbox {
 		else this.#offer();
 	}
 
-	/** Undefined when the sandbox is gone already: its cgroup goes with it. */
-	async #stats() {
-		try {
-			return await this.#sandbox?.stats();
-		} catch (error) {
-			if (isSlipwayError(error, "NOT_FOUND")) return undefined;
-			throw error;
-		}
-	}
-
 	#offer(): void {
 		if (!this.#ready || !this.#reported || this.state !== "busy") return;
 		this.#move("finished");
@@ -329,7 +319,7 @@ export class FunctionSandbox {
 	}
 
 	async memoryBytes(): Promise<number | undefined> {
-		return (await this.#stats())?.memoryBytes;
+		return (await this.#sandbox?.stats())?.memoryBytes;
 	}
 
 	/** Ends the sandbox and frees what it held. Idempotent. */

@@ -144,7 +144,10 @@ export class Functions {
 	/** NOT_FOUND. */
 	get(name: string): FunctionRecord {
 		const record = this.#records.get(name);
-		if (!record) throw new SlipwayError("NOT_FOUND", `Function not found: ${this.arn(name)}`);
+		if (!record)
+			throw new SlipwayError("NOT_FOUND", `Function not found: ${this.arn(name)}`, {
+				hint: "`slipway function ls` lists the functions",
+			});
 		return record;
 	}
 

@@ -15,6 +15,8 @@ export interface Cgroup {
 	processes(): number[];
 	/** All zero once the group is gone. */
 	stats(): CgroupStats;
+	/** The kernel's own peak of memory, page cache and all: one small read that tells whether `stats` has news. */
+	rawPeak(): number;
 	/** Times the kernel killed a process for the memory limit. 0 once the group is gone. */
 	oomKills(): number;
 	/** SIGKILL to every process, over and over until none is left; returns whether any was there. */
@@ -96,6 +98,7 @@ function version2Host(root: string): CgroupHost {
 class CgroupV1 implements Cgroup {
 	readonly #paths: string[];
 	readonly #memory: string;
+	readonly #peakFile: string;
 	readonly #freezer: string;
 	readonly #cpuacct: string;
 	readonly #pids: string;
@@ -105,6 +108,7 @@ class CgroupV1 implements Cgroup {
 		this.#leavings = leavings;
 		this.#paths = [...new Set(controllers)].map((controller) => join(root, controller, name));
 		this.#memory = join(root, "memory", name);
+		this.#peakFile = join(this.#memory, "memory.max_usage_in_bytes");
 		this.#freezer = join(root, "freezer", name);
 		this.#cpuacct = join(root, "cpuacct", name);
 		this.#pids = join(root, "pids", name);
@@ -140,6 +144,10 @@ class CgroupV1 implements Cgroup {
 			cpuUs: Math.round(Number(readIfThere(join(this.#cpuacct, "cpuacct.usage"))) / 1_000),
 			pids: Number(readIfThere(join(this.#pids, "pids.current"))),
 		};
+	}
+
+	rawPeak(): number {
+		return Number(readIfThere(this.#peakFile));
 	}
 
 	oomKills(): number {
@@ -187,6 +195,10 @@ class CgroupV2 implements Cgroup {
 			cpuUs: field(readIfThere(join(this.#path, "cpu.stat")), "usage_usec"),
 			pids: Number(readIfThere(join(this.#path, "pids.current"))),
 		};
+	}
+
+	rawPeak(): number {
+		return Number(readIfThere(join(this.#path, "memory.peak")));
 	}
 
 	oomKills(): number {

@@ -34,6 +34,7 @@ export class OciSandbox implements Sandbox {
 	#settleExit: (exit: SandboxExit) => void = () => {};
 	#ended: SandboxExit | undefined;
 	#started: Promise<void> | undefined;
+	#rawPeak = -1;
 	#lastStats: SandboxStats = { memoryBytes: 0, memoryPeakBytes: 0, cpuUs: 0, pids: 0 };
 	/** Counts freezes and thaws, so that a freeze under way knows whether it is still wanted. */
 	#wishes = 0;
@@ -111,7 +112,14 @@ export class OciSandbox implements Sandbox {
 		return this.#lastStats;
 	}
 
+	async memoryPeak(): Promise<number> {
+		// Most events use no more than those before them, and then nothing else need be read.
+		if (!this.#ended && this.#parts.cgroup.rawPeak() !== this.#rawPeak) this.#readStats();
+		return this.#lastStats.memoryPeakBytes;
+	}
+
 	#readStats(): void {
+		this.#rawPeak = this.#parts.cgroup.rawPeak();
 		const stats = this.#parts.cgroup.stats();
 		this.#lastStats = {
 			...stats,

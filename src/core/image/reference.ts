@@ -26,14 +26,15 @@ export function isTag(tag: string): boolean {
 
 /** `defaultRegistry` serves references that name no registry (a first component without a dot, a colon, and not "localhost"). */
 export function parseReference(text: string, defaultRegistry?: string): Reference {
-	const refuse = (why: string) =>
-		new SlipwayError("INVALID", `Image reference '${text.slice(0, 300)}' is not valid: ${why}`);
+	const refuse = (why: string, hint?: string) =>
+		new SlipwayError("INVALID", `Image reference '${text.slice(0, 300)}' is not valid: ${why}`, hint ? { hint } : {});
 	const [beforeDigest = "", digestText, ...more] = text.split("@");
 	if (more.length > 0) throw refuse("it has more than one '@'");
 	const slash = beforeDigest.indexOf("/");
 	const first = slash < 0 ? "" : beforeDigest.slice(0, slash);
 	const hasRegistry = /[.:]/.test(first) || first === "localhost";
-	if (!hasRegistry && defaultRegistry === undefined) throw refuse("it names no registry");
+	if (!hasRegistry && defaultRegistry === undefined)
+		throw refuse("it names no registry", "Put the registry in front: 127.0.0.1:4747/NAME:TAG (`slipway image ls`)");
 	const registry = hasRegistry ? first : (defaultRegistry ?? "");
 	const path = hasRegistry ? beforeDigest.slice(slash + 1) : beforeDigest;
 	const colon = path.lastIndexOf(":");

@@ -223,6 +223,10 @@ export class FakeSandbox implements Sandbox {
 		return this.exited;
 	}
 
+	async memoryPeak(): Promise<number> {
+		return this.#memoryPeakBytes;
+	}
+
 	async stats(): Promise<SandboxStats> {
 		return {
 			memoryBytes: this.#ended ? 0 : this.#memoryBytes,

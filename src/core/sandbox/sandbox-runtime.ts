@@ -74,6 +74,8 @@ export interface Sandbox extends AsyncDisposable {
 	/** SIGKILL to every process. Resolves when exited. */
 	kill(): Promise<SandboxExit>;
 	stats(): Promise<SandboxStats>;
+	/** `stats().memoryPeakBytes` alone, cheap enough to ask after each event. */
+	memoryPeak(): Promise<number>;
 }
 
 export interface SandboxExit {

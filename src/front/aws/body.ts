@@ -88,8 +88,13 @@ export function readRequest(request: IncomingMessage, limit: number, taken: (byt
 			}
 			chunks.push(chunk);
 		});
-		request.once("end", () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)));
-		request.once("close", () => reject(new ClientGoneError()));
+		let whole = false;
+		request.once("end", () => {
+			whole = true;
+			resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size));
+		});
+		// An error costs its stack trace, and every request closes.
+		request.once("close", () => whole || reject(new ClientGoneError()));
 	});
 }
 
