@@ -7,9 +7,9 @@ import { trimMalloc } from "../base/syscall.ts";
 /** Milliseconds without a request before it is done, once for each quiet time. */
 const quietMs = 5000;
 
-type Collect = (options: { type: "major" }) => void;
+type Collect = (options: { type: "major"; flavor: "last-resort" }) => void;
 
-/** `activity` counts requests. The collection takes some 20 ms, once, when nobody is there to wait for it. */
+/** `activity` counts requests. The collection, the thorough one, takes some tens of milliseconds, once, when nobody is there to wait for it. */
 export function trimWhenIdle(clock: Clock, activity: () => number): Disposable {
 	setFlagsFromString("--expose-gc");
 	const collect = runInNewContext("gc") as Collect;
@@ -20,7 +20,7 @@ export function trimWhenIdle(clock: Clock, activity: () => number): Disposable {
 		const now = activity();
 		if (now !== seen) trimmed = false;
 		else if (!trimmed) {
-			collect({ type: "major" });
+			collect({ type: "major", flavor: "last-resort" });
 			trimMalloc();
 			trimmed = true;
 		}
