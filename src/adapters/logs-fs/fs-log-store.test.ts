@@ -100,3 +100,17 @@ test("lines past what may wait for the disk are counted in the log itself, thoug
 	assert.ok(kept.length > 0 && dropped > 20_000 && dropped < 40_000, `${dropped} are counted`);
 	assert.deepEqual([end[0]?.stream, end[1]?.message], ["s", "after"]);
 });
+
+test("a follower that does not keep up is told how much it missed", async () => {
+	await using store = await FsLogStore.open(options());
+	const abort = new AbortController();
+	const following = store.follow("g", { signal: abort.signal })[Symbol.asyncIterator]();
+	const first = following.next();
+	await new Promise(setImmediate);
+	for (let i = 0; i < 10_101; i++) store.append("g", "s", [{ timestamp: i, message: `m${i}` }]);
+	const seen = [(await first).value.message as string];
+	for (let i = 0; i < 10_000; i++) seen.push((await following.next()).value.message);
+	abort.abort();
+	assert.equal(seen[9_999], "m9999");
+	assert.match(seen[10_000]!, /^\[slipway\] 101 lines are not shown/);
+});

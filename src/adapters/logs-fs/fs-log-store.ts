@@ -1,4 +1,4 @@
-import { EventEmitter, on } from "node:events";
+import { EventEmitter } from "node:events";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../base/clock.ts";
@@ -17,6 +17,8 @@ export interface FsLogStoreOptions {
 
 /** Milliseconds between writes: a line is on the disk, and the daemon's crash loses at most this much. */
 const flushMs = 100;
+/** Events that a follower may be behind; past it they are counted and passed over. */
+const maxFollowerEvents = 10_000;
 const defaultMaxGroupBytes = 256 * 1024 * 1024;
 /** The most events that one read returns, and its default (core/log). */
 const maxQueryEvents = 10_000;
@@ -57,14 +59,38 @@ export class FsLogStore implements LogStore {
 	}
 
 	async *follow(group: string, options: { stream?: string; signal: AbortSignal }): AsyncIterable<StoredLogEvent> {
+		const { stream, signal } = options;
+		const waiting: StoredLogEvent[] = [];
+		let lost = 0;
+		let wake = () => {};
+		const take = (event: StoredLogEvent) => {
+			if (stream !== undefined && event.stream !== stream) return;
+			if (waiting.length < maxFollowerEvents) waiting.push(event);
+			else lost++;
+			wake();
+		};
+		const onAbort = () => wake();
+		this.#appended.on(group, take);
+		signal.addEventListener("abort", onAbort);
 		try {
-			for await (const [event] of on(this.#appended, group, { signal: options.signal })) {
-				const stored = event as StoredLogEvent;
-				if (options.stream === undefined || stored.stream === options.stream) yield stored;
+			while (!signal.aborted) {
+				yield* waiting.splice(0);
+				if (lost > 0) yield this.#lostNotice(stream, lost);
+				lost = 0;
+				if (waiting.length > 0 || signal.aborted) continue;
+				await new Promise<void>((resolve) => {
+					wake = resolve;
+				});
 			}
-		} catch (error) {
-			if (!options.signal.aborted) throw error;
+		} finally {
+			this.#appended.off(group, take);
+			signal.removeEventListener("abort", onAbort);
 		}
+	}
+
+	#lostNotice(stream: string | undefined, lost: number): StoredLogEvent {
+		const message = `[slipway] ${lost} lines are not shown here: this reader does not keep up (they are in the log)`;
+		return { timestamp: this.#options.clock.now(), stream: stream ?? "", message };
 	}
 
 	async listGroups(): Promise<string[]> {
