@@ -153,12 +153,18 @@ export class GroupLog {
 		}
 	}
 
+	/** Never an existing file: what is in it may end in half a line. */
 	async #begin(): Promise<void> {
 		await mkdir(this.#folder, { recursive: true });
-		this.#file = await open(
-			join(this.#folder, `${String(this.#clock.now()).padStart(15, "0")}-${process.pid}.ndjson`),
-			"a",
-		);
+		for (let startedMs = this.#clock.now(); ; startedMs++) {
+			const name = `${String(startedMs).padStart(15, "0")}-${process.pid}.ndjson`;
+			try {
+				this.#file = await open(join(this.#folder, name), "ax");
+				break;
+			} catch (error) {
+				if (systemCode(error) !== "EEXIST") throw error;
+			}
+		}
 		this.#fileBytes = 0;
 	}
 
