@@ -179,7 +179,7 @@ export class EntryWriter implements TarSink {
 	}
 
 	#hardLink(entry: TarEntry, path: string): void {
-		// Entry names are stripped of a leading slash, link names are not: no image builder writes them (CVE-2026-23745).
+		// Entry names are stripped of a leading slash, link names are not: an absolute one is refused (CVE-2026-23745).
 		if (entry.linkPath.startsWith("/"))
 			throw refuse(
 				"LayerLinkAbsolute",

@@ -12,7 +12,7 @@ import { makeSkeleton } from "./skeleton.ts";
 
 /** Docker's own limit; with the skeleton it keeps the option string of mount(2) below its 4096 bytes. */
 export const maxLayers = 127;
-/** Mounts that nobody holds but that stay: each costs a few KiB of kernel memory and spares about 3 ms. */
+/** Mounts that nobody holds but that stay: a cold start then finds its root mounted. */
 const maxIdleRoots = 64;
 /** linux/fcntl.h; Node does not export it. */
 const O_PATH = 0o10000000;
