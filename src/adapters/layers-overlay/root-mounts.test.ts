@@ -100,6 +100,40 @@ describe("stacked roots", { skip }, () => {
 		await stacked([high, low], (at) => assert.deepEqual(readdirSync(at("a")), ["changed", "gone", "keep"]));
 	});
 
+	it("name the files of a folder, through links that stay inside and no others", async () => {
+		writeFileSync(join(folder, "outside"), "x");
+		const low = await unpack(
+			{ path: "opt/extensions/b", mode: 0o755 },
+			{ path: "opt/extensions/gone" },
+			{ path: "opt/extensions/folder/file" },
+			{ path: "bin/tool" },
+		);
+		const high = await unpack(
+			{ path: "opt/extensions/a" },
+			{ path: "opt/extensions/.wh.gone" },
+			{ path: "opt/extensions/inside", type: "2", link: "/bin/tool" },
+			{ path: "opt/extensions/above", type: "2", link: "../../../../../../bin/tool" },
+			{ path: "opt/extensions/outside", type: "2", link: join(folder, "outside") },
+			{ path: "opt/extensions/circle", type: "2", link: "circle" },
+			{ path: "opt/extensions/to-folder", type: "2", link: "/bin" },
+			{ path: "linked", type: "2", link: "/opt/extensions" },
+		);
+		const rootfs = await store.acquire([low, high]);
+		const names = ["a", "above", "b", "inside"];
+		assert.deepEqual(
+			await rootfs.files("/opt/extensions"),
+			names.map((name) => `/opt/extensions/${name}`),
+		);
+		assert.equal(await rootfs.files("/opt/extensions"), await rootfs.files("/opt/extensions"));
+		assert.deepEqual(
+			await rootfs.files("/linked"),
+			names.map((name) => `/linked/${name}`),
+		);
+		for (const nowhere of ["/nowhere", "/opt/extensions/a", "/opt/extensions/circle", folder])
+			assert.deepEqual(await rootfs.files(nowhere), [], nowhere);
+		await rootfs.release();
+	});
+
 	it("leave out what an opaque root hides", async () => {
 		const low = await unpack({ path: "low" }, { path: "etc/", mode: 0o700 }, { path: "etc/low" });
 		const high = await unpack({ path: ".wh..wh..opq" }, { path: "high" });

@@ -7,6 +7,7 @@ import type { Log } from "../../base/log.ts";
 import { MNT_DETACH, MS_NODEV, MS_NOSUID, MS_RDONLY, mount, umount } from "../../base/syscall.ts";
 import type { Digest } from "../../core/image/digest.ts";
 import type { Rootfs } from "../../core/image/rootfs-store.ts";
+import { filesIn } from "./files-in.ts";
 import { LayerStack, type StackedLayer, visibleLayers } from "./layer-stack.ts";
 import { makeSkeleton } from "./skeleton.ts";
 
@@ -14,6 +15,8 @@ import { makeSkeleton } from "./skeleton.ts";
 export const maxLayers = 127;
 /** Mounts that nobody holds but that stay: a cold start then finds its root mounted. */
 const maxIdleRoots = 64;
+/** Folders of one root whose files are remembered: a contract asks for one or two, always the same. */
+const maxKnownFolders = 16;
 /** linux/fcntl.h; Node does not export it. */
 const O_PATH = 0o10000000;
 /** No layer can steer overlayfs: those attributes are refused when it is unpacked, and not followed here. */
@@ -28,6 +31,8 @@ interface MountedRoot {
 	path: string;
 	diffIds: readonly Digest[];
 	holders: number;
+	/** By folder: a root never changes. */
+	files: Map<string, Promise<readonly string[]>>;
 }
 
 export class RootMounts implements Disposable {
@@ -51,6 +56,7 @@ export class RootMounts implements Disposable {
 		let held = true;
 		return {
 			path: root.path,
+			files: (folder) => filesOf(root, folder),
 			release: async () => {
 				if (held) this.#release(key, root);
 				held = false;
@@ -95,7 +101,13 @@ export class RootMounts implements Disposable {
 				hint: "Run the daemon as root",
 			});
 		}
-		const root: MountedRoot = { folder, path, diffIds: layers.map(({ diffId }) => diffId), holders: 0 };
+		const root: MountedRoot = {
+			folder,
+			path,
+			diffIds: layers.map(({ diffId }) => diffId),
+			holders: 0,
+			files: new Map(),
+		};
 		this.#roots.set(key, root);
 		return root;
 	}
@@ -106,6 +118,16 @@ export class RootMounts implements Disposable {
 		unmount(root.path, this.#log);
 		rmSync(root.folder, { recursive: true, force: true });
 	}
+}
+
+function filesOf(root: MountedRoot, folder: string): Promise<readonly string[]> {
+	let files = root.files.get(folder);
+	if (!files) {
+		files = filesIn(root.path, folder);
+		files.catch(() => root.files.delete(folder));
+		if (root.files.size < maxKnownFolders) root.files.set(folder, files);
+	}
+	return files;
 }
 
 /**

@@ -4,6 +4,8 @@ import { seccompProfile } from "./seccomp-profile.ts";
 /** What the host side of one sandbox is made of. */
 export interface BundleParts {
 	networkPath: string;
+	/** Of the process namespace, whose first process is ours. */
+	processesPath: string;
 	tmpPath: string;
 	/** Files that appear read-only in the sandbox's /etc. */
 	etc: { hosts: string; hostname: string; resolvConf: string };
@@ -59,25 +61,11 @@ export function bundleConfig(spec: SandboxSpec, parts: BundleParts): unknown {
 		ociVersion: "1.0.2",
 		hostname: "sandbox",
 		root: { path: spec.rootfs, readonly: spec.readonlyRoot },
-		process: {
-			terminal: false,
-			user: { uid: spec.user.uid, gid: spec.user.gid },
-			args: spec.args,
-			env: Object.entries({ ...spec.env, ...parts.environment }).map(([name, value]) => `${name}=${value}`),
-			cwd: spec.cwd,
-			capabilities: { bounding: [], effective: [], inheritable: [], permitted: [], ambient: [] },
-			noNewPrivileges: true,
-			oomScoreAdj: OOM_SCORE_ADJUST,
-			rlimits: [
-				{ type: "RLIMIT_NOFILE", soft: spec.limits.openFiles, hard: spec.limits.openFiles },
-				{ type: "RLIMIT_CORE", soft: 0, hard: 0 },
-				{ type: "RLIMIT_MEMLOCK", soft: 64 * 1024, hard: 64 * 1024 },
-			],
-		},
+		process: processConfig(spec, spec.limits, parts.environment),
 		mounts: mounts(parts),
 		linux: {
 			namespaces: [
-				{ type: "pid" },
+				{ type: "pid", path: parts.processesPath },
 				{ type: "mount" },
 				{ type: "ipc" },
 				{ type: "uts" },
@@ -90,6 +78,30 @@ export function bundleConfig(spec: SandboxSpec, parts: BundleParts): unknown {
 			readonlyPaths,
 			seccomp,
 		},
+	};
+}
+
+/** A process of the container, the first or a further one (runtime-spec 1.0.2, config.md, "Process"). */
+export function processConfig(
+	program: Pick<SandboxSpec, "args" | "env" | "cwd" | "user">,
+	limits: SandboxLimits,
+	environment: Readonly<Record<string, string>>,
+) {
+	return {
+		terminal: false,
+		user: { uid: program.user.uid, gid: program.user.gid },
+		args: program.args,
+		env: Object.entries({ ...program.env, ...environment }).map(([name, value]) => `${name}=${value}`),
+		cwd: program.cwd,
+		capabilities: { bounding: [], effective: [], inheritable: [], permitted: [], ambient: [] },
+		noNewPrivileges: true,
+		oomScoreAdj: OOM_SCORE_ADJUST,
+		// RLIMIT_NPROC would count every process of that user on the machine; the pids controller counts the sandbox's.
+		rlimits: [
+			{ type: "RLIMIT_NOFILE", soft: limits.openFiles, hard: limits.openFiles },
+			{ type: "RLIMIT_CORE", soft: 0, hard: 0 },
+			{ type: "RLIMIT_MEMLOCK", soft: 64 * 1024, hard: 64 * 1024 },
+		],
 	};
 }
 

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { Clock } from "../../base/clock.ts";
 import { systemCode } from "../../base/error.ts";
 import { becomeSubreaper, type WaitStatus, waitpid } from "../../base/syscall.ts";
@@ -66,6 +66,15 @@ export class ChildReaper implements Disposable {
 		return strays.filter(collectStray).length;
 	}
 
+	/**
+	 * Collects at once the dead children that nobody watches in another process namespace, by its name as /proc/PID/ns/pid
+	 * has it: to be called when no more are expected from there. libuv's own children are all in ours.
+	 */
+	collectStraysOf(namespace: string): void {
+		for (const pid of zombieChildren())
+			if (!this.#watched.has(pid) && namespaceOf(pid) === namespace) collectStray(pid);
+	}
+
 	[Symbol.dispose](): void {
 		this.#cancelSweep();
 		clearInterval(this.#vigil);
@@ -89,6 +98,16 @@ function collectStray(pid: number): boolean {
 	} catch (error) {
 		// libuv came first after all.
 		if (systemCode(error) === "ECHILD") return false;
+		throw error;
+	}
+}
+
+/** Of processes; "" for one that is gone. */
+export function namespaceOf(pid: number): string {
+	try {
+		return readlinkSync(`/proc/${pid}/ns/pid`);
+	} catch (error) {
+		if (systemCode(error) === "ENOENT" || systemCode(error) === "ESRCH") return "";
 		throw error;
 	}
 }

@@ -1,15 +1,19 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { closeSync, readdirSync, realpathSync } from "node:fs";
+import { readdirSync, realpathSync } from "node:fs";
 import { createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { systemClock } from "../../base/clock.ts";
 import { Lifetime } from "../../base/lifetime.ts";
 import { collect, contractSpec, waitFor } from "../../core/sandbox/sandbox-runtime.contract.ts";
+import { ChildReaper } from "./child-reaper.ts";
 import { interfacePrefix } from "./egress.ts";
+import { Holders } from "./holders.ts";
 import { KernelThread } from "./kernel-thread.ts";
+import { SandboxNetwork } from "./sandbox-network.ts";
 import { type OciHarness, openOciHarness, whyNot } from "./testing/oci-harness.ts";
 import { inOwnMountNamespace } from "./testing/own-mount-namespace.ts";
 import { runScript } from "./testing/run.ts";
@@ -112,9 +116,8 @@ function egressSuite(): void {
 /** A network namespace behind the host with a server that tells each caller the address it came from. Returns its path. */
 async function makeOutside(folder: string, lifetime: Lifetime): Promise<string> {
 	const thread = lifetime.use(new KernelThread("outside"));
-	const path = join(folder, "outside");
-	await thread.run("createNetwork", { path, port: 1 }).then(({ fd }) => lifetime.defer(() => closeSync(fd)));
-	lifetime.defer(() => thread.run("removeNetwork", { path }));
+	const holders = lifetime.use(new Holders(join(folder, "holders"), lifetime.use(new ChildReaper(systemClock))));
+	const { path } = lifetime.use(await SandboxNetwork.create(thread, holders, folder, "outside"));
 	const name = `otsd${process.pid}`;
 	await runTool(
 		"ip",

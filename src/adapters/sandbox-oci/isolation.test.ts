@@ -62,9 +62,9 @@ function isolationSuite(name: OciRuntimeName): void {
 			assert.deepEqual([stdout, stderr], ["out\n", "err\n"]);
 		});
 
-		test("its processes are the only ones it sees, and go with the first", async () => {
+		test("its processes are the only ones it sees", async () => {
 			const { stdout, exit } = await run("sleep 600 & ls -d /proc/[0-9]* | wc -l");
-			assert.ok(Number(stdout) <= 5, stdout);
+			assert.ok(Number(stdout) >= 3 && Number(stdout) <= 6, stdout);
 			assert.deepEqual(exit, { code: 0, oomKilled: false });
 		});
 

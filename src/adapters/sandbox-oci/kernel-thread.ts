@@ -1,9 +1,15 @@
 import { Worker } from "node:worker_threads";
+import type { HolderInput } from "./holders.ts";
 
 /** What a kernel thread can do. Inputs and results are plain data; file descriptors are valid in the whole process. */
 export interface KernelOperations {
-	/** A new network namespace, bound to `path`, loopback up, IPv6 off, with a socket that listens on 127.0.0.1:`port` inside. */
-	createNetwork(input: { path: string; port: number }): { fd: number };
+	/**
+	 * A new network namespace, bound to `path`, loopback up, IPv6 off, with a socket that listens on 127.0.0.1:`port` inside;
+	 * and a new process namespace with its first process, which is in that network too: /proc/1/net shows no other.
+	 */
+	createNetwork(input: { path: string; port: number; holder: HolderInput }): { fd: number; holderPid: number };
+	/** A TCP socket in the network namespace, not connected yet. */
+	openSocket(input: { path: string }): { fd: number };
 	/** Lets go of the namespace's name; the kernel removes it when the last process and socket are gone. Idempotent. */
 	removeNetwork(input: { path: string }): void;
 	/** Copies the disk image and mounts the copy, nodev and nosuid. The copy's file is unlinked at once. */
@@ -25,7 +31,7 @@ export interface KernelRequest {
 
 export interface KernelAnswer {
 	id: number;
-	result?: { fd: number } | undefined;
+	result?: Result<Operation> | undefined;
 	error?: { message: string; code: string | undefined };
 }
 

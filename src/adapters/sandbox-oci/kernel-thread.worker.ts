@@ -20,6 +20,7 @@ import { parentPort } from "node:worker_threads";
 import { systemCode } from "../../base/error.ts";
 import {
 	CLONE_NEWNET,
+	CLONE_NEWPID,
 	ioctl,
 	listenTcp,
 	loopbackUp,
@@ -31,12 +32,16 @@ import {
 	mount,
 	nextDataExtent,
 	setns,
+	spawnProcess,
+	tcpSocket,
 	umount,
 	unshare,
 } from "../../base/syscall.ts";
+import type { HolderInput } from "./holders.ts";
 import type { KernelAnswer, KernelOperations, KernelRequest } from "./kernel-thread.ts";
 
 const home = openSync("/proc/thread-self/ns/net", "r");
+const homeProcesses = openSync("/proc/thread-self/ns/pid", "r");
 
 /** From <linux/loop.h>. */
 const LOOP_CTL_GET_FREE = 0x4c82n;
@@ -54,20 +59,32 @@ const COPY_BYTES = 1 << 20;
 const LOOP_ATTEMPTS = 32;
 
 const operations: KernelOperations = {
-	createNetwork({ path, port }) {
+	createNetwork({ path, port, holder }) {
 		closeSync(openSync(path, "wx", 0o600));
 		unshare(CLONE_NEWNET);
+		let fd: number | undefined;
 		try {
 			mount("/proc/thread-self/ns/net", path, "none", MS_BIND);
 			disableIpv6();
-			const fd = listenTcp([127, 0, 0, 1], port);
+			fd = listenTcp([127, 0, 0, 1], port);
 			loopbackUp(fd);
-			return { fd };
+			return { fd, holderPid: startHolder(holder) };
 		} catch (error) {
+			if (fd !== undefined) closeSync(fd);
 			removeNetwork(path);
 			throw error;
 		} finally {
 			setns(home, CLONE_NEWNET);
+		}
+	},
+	openSocket({ path }) {
+		const network = openSync(path, "r");
+		try {
+			setns(network, CLONE_NEWNET);
+			return { fd: tcpSocket() };
+		} finally {
+			setns(home, CLONE_NEWNET);
+			closeSync(network);
 		}
 	},
 	removeNetwork({ path }) {
@@ -96,6 +113,15 @@ const operations: KernelOperations = {
 		}
 	},
 };
+
+function startHolder({ program, lifeline }: HolderInput): number {
+	unshare(CLONE_NEWPID);
+	try {
+		return spawnProcess(program, "init", lifeline);
+	} finally {
+		setns(homeProcesses, CLONE_NEWPID);
+	}
+}
 
 function disableIpv6(): void {
 	// The host may run without IPv6 altogether, which is as good.

@@ -11,16 +11,18 @@ import { type Log, silentLog } from "../../base/log.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { pipe } from "../../base/syscall.ts";
 import type { Sandbox, SandboxRuntime, SandboxSpec } from "../../core/sandbox/sandbox-runtime.ts";
-import { bundleConfig } from "./bundle.ts";
-import { type CgroupHost, openCgroupHost } from "./cgroup.ts";
+import { bundleConfig, processConfig } from "./bundle.ts";
+import { type Cgroup, type CgroupHost, openCgroupHost } from "./cgroup.ts";
 import { ChildReaper } from "./child-reaper.ts";
 import { Egress, removeEgressLeftovers } from "./egress.ts";
+import { Holders } from "./holders.ts";
 import { checkImage } from "./image-check.ts";
 import { KernelThread } from "./kernel-thread.ts";
-import { OciSandbox } from "./oci-sandbox.ts";
+import { OciProcess } from "./oci-process.ts";
+import { OciSandbox, type ProgramSpec } from "./oci-sandbox.ts";
 import { RuntimeCommands, type RuntimeProgram } from "./runtime-program.ts";
 import { ENDPOINT_HOST, ENDPOINT_PORT, SandboxNetwork } from "./sandbox-network.ts";
-import { TmpDisks } from "./tmp-disks.ts";
+import { type TmpDisk, TmpDisks } from "./tmp-disks.ts";
 import { refuseVulnerableRuntime } from "./vulnerability-check.ts";
 import { WarmPool } from "./warm-pool.ts";
 
@@ -60,6 +62,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 	readonly #reaper: ChildReaper;
 	/** One for all, as each thread costs the daemon 10 MB: what it does takes a millisecond or two and is off the path. */
 	readonly #kernelThread: KernelThread;
+	readonly #holders: Holders;
 	readonly #disks: TmpDisks;
 	readonly #closedNetworks: WarmPool<SandboxNetwork>;
 	readonly #openNetworks: WarmPool<SandboxNetwork>;
@@ -110,6 +113,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		this.#commands = new RuntimeCommands(options.runtime, join(runFolder, "state"));
 		this.#reaper = this.#lifetime.use(new ChildReaper(this.#clock));
 		this.#kernelThread = kernelThread;
+		this.#holders = this.#lifetime.use(new Holders(join(runFolder, "holders"), this.#reaper));
 		this.#lifetime.defer(() => this.#cgroups.removeParent(this.#mark));
 		const poolSize = options.poolSize ?? DEFAULT_POOL_SIZE;
 		this.#disks = this.#lifetime.use(
@@ -150,19 +154,38 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		if (this.#sandboxes.has(spec.id)) throw new SlipwayError("ALREADY_EXISTS", `There is a sandbox ${spec.id} already`);
 		checkImage(spec);
 		this.#sandboxes.set(spec.id, "creating");
-		const lifetime = new Lifetime();
-		lifetime.defer(() => this.#sandboxes.delete(spec.id));
 		try {
-			return await this.#creates.run(() => this.#createOrNothing(spec, lifetime, signal), signal);
+			return await this.#creates.run(() => this.#createOrNothing(spec, signal), signal);
+		} finally {
+			if (this.#sandboxes.get(spec.id) === "creating") this.#sandboxes.delete(spec.id);
+		}
+	}
+
+	/** The same sandbox over again, around the disk that it had. */
+	async #reset(old: OciSandbox, spec: SandboxSpec, kept: KeptDisk): Promise<Sandbox> {
+		if (this.#disposed) throw new SlipwayError("SANDBOX_FAILED", "The sandbox runtime has been closed");
+		const disk = kept.disk;
+		if (!disk) throw new Error(`Sandbox ${spec.id} has no disk to keep`);
+		kept.disk = undefined;
+		try {
+			await old[Symbol.asyncDispose]();
+		} catch (error) {
+			await this.#disks.remove(disk);
+			throw error;
+		}
+		this.#sandboxes.set(spec.id, "creating");
+		try {
+			return await this.#createOrNothing(spec, undefined, disk);
 		} finally {
 			if (this.#sandboxes.get(spec.id) === "creating") this.#sandboxes.delete(spec.id);
 		}
 	}
 
 	/** Cleans up behind itself while it still holds its permit, so that `dispose` waits for that too. */
-	async #createOrNothing(spec: SandboxSpec, lifetime: Lifetime, signal: AbortSignal | undefined): Promise<OciSandbox> {
+	async #createOrNothing(spec: SandboxSpec, signal: AbortSignal | undefined, disk?: TmpDisk): Promise<OciSandbox> {
+		const lifetime = new Lifetime();
 		try {
-			const sandbox = await this.#create(spec, lifetime);
+			const sandbox = await this.#create(spec, lifetime, disk);
 			if (!signal?.aborted) return sandbox;
 			await sandbox[Symbol.asyncDispose]();
 			throw signal.reason;
@@ -172,7 +195,10 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		}
 	}
 
-	async #create(spec: SandboxSpec, lifetime: Lifetime): Promise<OciSandbox> {
+	async #create(spec: SandboxSpec, lifetime: Lifetime, oldDisk: TmpDisk | undefined): Promise<OciSandbox> {
+		const kept: KeptDisk = { disk: oldDisk };
+		lifetime.defer(() => this.#sandboxes.delete(spec.id));
+		lifetime.defer(async () => kept.disk && this.#disks.remove(kept.disk));
 		const bundle = join(this.#runFolder, "bundles", spec.id);
 		const cgroupName = join(this.#mark, spec.id);
 		const cgroup = this.#cgroups.group(cgroupName);
@@ -180,16 +206,16 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		const network = pool.take() ?? (await this.#makeNetwork(spec.egress));
 		lifetime.use(network);
 		await network.serve(spec.endpoint?.onConnection);
-		const disk = await this.#disks.take(spec.limits.tmpMiB);
-		lifetime.defer(() => this.#disks.remove(disk));
+		kept.disk ??= await this.#disks.take(spec.limits.tmpMiB);
 		mkdirSync(bundle);
 		lifetime.defer(() => rm(bundle, { recursive: true, force: true }));
 		const config = bundleConfig(spec, {
 			networkPath: network.path,
-			tmpPath: disk.path,
+			processesPath: network.holder.path,
+			tmpPath: kept.disk.path,
 			etc: this.#etc(spec.egress),
 			cgroupsPath: `/${cgroupName}`,
-			environment: spec.endpoint ? { [spec.endpoint.envName]: `${ENDPOINT_HOST}:${ENDPOINT_PORT}` } : {},
+			environment: endpointVariable(spec),
 			swapLimit: this.#cgroups.swap,
 			cgroupNamespace: existsSync("/proc/self/ns/cgroup"),
 		});
@@ -198,26 +224,53 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		lifetime.defer(() => this.#commands.forget(spec.id));
 		// A create that failed half-way may have left a process; after a good one there is none by now.
 		lifetime.defer(() => cgroup.killAll());
+		lifetime.defer(() => network.holder.end());
 		const output = openOutput(spec.user, lifetime);
 		const pid = await this.#commands.create(spec.id, bundle, output.childEnds).finally(output.closeChildEnds);
-		const sandbox = new OciSandbox({
+		const main = new OciProcess(pid, output, cgroup);
+		let execs = 0;
+		const sandbox: OciSandbox = new OciSandbox({
 			id: spec.id,
-			pid,
-			stdout: output.stdout,
-			stderr: output.stderr,
+			main,
+			network,
 			cgroup,
 			clock: this.#clock,
 			release: () => this.#commands.start(spec.id, bundle),
+			exec: (program) => this.#exec(spec, program, join(bundle, `exec-${++execs}`), cgroup, lifetime),
+			anew: () => this.#creates.run(() => this.#reset(sandbox, spec, kept)),
 			lifetime,
 		});
-		this.#reaper.watch(pid, (status) => sandbox.onProcessExit(status));
+		this.#reaper.watch(pid, (status) => sandbox.onMainExit(status));
 		this.#sandboxes.set(spec.id, sandbox);
 		return sandbox;
 	}
 
+	async #exec(
+		spec: SandboxSpec,
+		program: ProgramSpec,
+		folder: string,
+		cgroup: Cgroup,
+		lifetime: Lifetime,
+	): Promise<OciProcess> {
+		checkImage({ ...spec, ...program });
+		mkdirSync(folder);
+		const output = openOutput(program.user, lifetime);
+		const config = processConfig(program, spec.limits, endpointVariable(spec));
+		try {
+			const pid = await this.#commands.exec(spec.id, folder, config, output.childEnds).finally(output.closeChildEnds);
+			const process = new OciProcess(pid, output, cgroup);
+			this.#reaper.watch(pid, (status) => process.onExit(status));
+			return process;
+		} catch (error) {
+			output.stdout.destroy();
+			output.stderr.destroy();
+			throw error;
+		}
+	}
+
 	async #makeNetwork(egress: boolean): Promise<SandboxNetwork> {
 		const folder = join(this.#runFolder, "networks");
-		const network = await SandboxNetwork.create(this.#kernelThread, folder, `${this.#nextNetwork++}`);
+		const network = await SandboxNetwork.create(this.#kernelThread, this.#holders, folder, `${this.#nextNetwork++}`);
 		if (!egress) return network;
 		try {
 			await network.connect(await this.#openEgress());
@@ -282,6 +335,15 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		await Promise.all(sandboxes.map((sandbox) => sandbox[Symbol.asyncDispose]()));
 		await this.#lifetime[Symbol.asyncDispose]();
 	}
+}
+
+/** A reset takes the disk away from the sandbox that is disposed. */
+interface KeptDisk {
+	disk: TmpDisk | undefined;
+}
+
+function endpointVariable({ endpoint }: SandboxSpec): Readonly<Record<string, string>> {
+	return endpoint ? { [endpoint.envName]: `${ENDPOINT_HOST}:${ENDPOINT_PORT}` } : {};
 }
 
 /** Mount points at and below `folder`, deepest first. */

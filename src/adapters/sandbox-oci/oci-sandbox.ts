@@ -1,29 +1,36 @@
 import type { Socket } from "node:net";
-import { constants } from "node:os";
 import type { Readable } from "node:stream";
 import type { Clock } from "../../base/clock.ts";
 import { SlipwayError } from "../../base/error.ts";
 import type { Lifetime } from "../../base/lifetime.ts";
 import type { WaitStatus } from "../../base/syscall.ts";
-import type { Sandbox, SandboxExit, SandboxStats } from "../../core/sandbox/sandbox-runtime.ts";
+import type {
+	Sandbox,
+	SandboxExit,
+	SandboxProcess,
+	SandboxSpec,
+	SandboxStats,
+} from "../../core/sandbox/sandbox-runtime.ts";
 import type { Cgroup } from "./cgroup.ts";
+import type { OciProcess } from "./oci-process.ts";
+import type { SandboxNetwork } from "./sandbox-network.ts";
+
+export type ProgramSpec = Pick<SandboxSpec, "args" | "env" | "cwd" | "user">;
 
 export interface OciSandboxParts {
 	id: string;
-	/** Of the container's first process, in our own process namespace. */
-	pid: number;
-	stdout: Socket;
-	stderr: Socket;
+	main: OciProcess;
+	/** Its holder is the first process of the sandbox's process namespace. */
+	network: SandboxNetwork;
 	cgroup: Cgroup;
 	clock: Clock;
 	release: () => Promise<void>;
+	exec: (program: ProgramSpec) => Promise<OciProcess>;
+	/** Disposes this sandbox and makes the next one. */
+	anew: () => Promise<Sandbox>;
 	/** Frees whatever was made for the sandbox, when its processes are gone. */
 	lifetime: Lifetime;
 }
-
-/** What a pipe holds is read within this time by whoever reads at all. */
-const DRAIN_MS = 200;
-const signalNames = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]));
 
 export class OciSandbox implements Sandbox {
 	readonly id: string;
@@ -31,35 +38,31 @@ export class OciSandbox implements Sandbox {
 	readonly stderr: Readable;
 	readonly exited: Promise<SandboxExit>;
 	readonly #parts: OciSandboxParts;
-	#settleExit: (exit: SandboxExit) => void = () => {};
-	#ended: SandboxExit | undefined;
+	readonly #main: OciProcess;
+	readonly #others: OciProcess[] = [];
+	readonly #execs = new Set<Promise<unknown>>();
 	#started: Promise<void> | undefined;
+	#killed = false;
 	#rawPeak = -1;
 	#lastStats: SandboxStats = { memoryBytes: 0, memoryPeakBytes: 0, cpuUs: 0, pids: 0 };
 	/** Counts freezes and thaws, so that a freeze under way knows whether it is still wanted. */
 	#wishes = 0;
+	#reset: Promise<Sandbox> | undefined;
 	#disposed: Promise<void> | undefined;
 
 	constructor(parts: OciSandboxParts) {
 		this.#parts = parts;
+		this.#main = parts.main;
 		this.id = parts.id;
-		this.stdout = parts.stdout;
-		this.stderr = parts.stderr;
-		this.exited = new Promise((resolve) => {
-			this.#settleExit = resolve;
-		});
+		this.stdout = parts.main.stdout;
+		this.stderr = parts.main.stderr;
+		this.exited = parts.main.exited;
 	}
 
-	/** The first process has ended, and with it, by the kernel's hand, every other of its process namespace. */
-	onProcessExit(status: WaitStatus): void {
+	/** The main process is gone; the others go on. */
+	onMainExit(status: WaitStatus): void {
 		this.#readStats();
-		const oomKilled = this.#parts.cgroup.oomKills() > 0;
-		this.#ended = {
-			...(status.code === undefined ? {} : { code: status.code }),
-			...(status.signal === undefined ? {} : { signal: signalNames.get(status.signal) ?? `SIG${status.signal}` }),
-			oomKilled,
-		};
-		this.#settleExit(this.#ended);
+		this.#main.onExit(status);
 	}
 
 	start(): Promise<void> {
@@ -68,20 +71,52 @@ export class OciSandbox implements Sandbox {
 	}
 
 	async #start(): Promise<void> {
-		if (this.#ended || this.#disposed)
-			throw new SlipwayError("SANDBOX_FAILED", `Sandbox ${this.id} has ended before its start`);
+		this.#mustBeThere("start");
 		await this.#parts.release();
 	}
 
+	async exec(program: ProgramSpec): Promise<SandboxProcess> {
+		this.#mustBeThere("exec");
+		const running = this.#parts.exec(program);
+		this.#execs.add(running);
+		try {
+			const process = await running;
+			this.#others.push(process);
+			void process.exited.then(() => this.#forget(process));
+			return process;
+		} finally {
+			this.#execs.delete(running);
+		}
+	}
+
+	#forget(process: OciProcess): void {
+		// Its streams may still be read: they are closed by whoever reads them, or with the sandbox.
+		if (this.#disposed) return;
+		this.#others.splice(this.#others.indexOf(process), 1);
+	}
+
+	#mustBeThere(what: string): void {
+		if (this.#killed || this.#main.hasEnded)
+			throw new SlipwayError("SANDBOX_FAILED", `Sandbox ${this.id} has ended before its ${what}`);
+	}
+
+	signal(name: "SIGTERM" | "SIGKILL"): void {
+		// Before its start the main process is the runtime program's, which is to be left alone.
+		if (this.#started) this.#main.signal(name);
+	}
+
+	connect(port: number): Promise<Socket> {
+		return this.#parts.network.connectTo(port);
+	}
+
 	async freeze(): Promise<void> {
-		if (this.#ended || this.#disposed) return;
+		if (this.#killed) return;
 		const wish = ++this.#wishes;
-		await this.#parts.cgroup.freeze(() => this.#wishes !== wish || this.#ended !== undefined);
+		await this.#parts.cgroup.freeze(() => this.#wishes !== wish);
 	}
 
 	async thaw(): Promise<void> {
-		if (this.#ended || this.#disposed) return;
-		this.#thaw();
+		if (!this.#killed) this.#thaw();
 	}
 
 	#thaw(): void {
@@ -89,32 +124,35 @@ export class OciSandbox implements Sandbox {
 		this.#parts.cgroup.thaw();
 	}
 
-	async stop(graceMs: number): Promise<SandboxExit> {
-		// Before its start there is no program that could make use of the grace.
-		if (this.#ended || this.#disposed || !this.#started) return this.kill();
-		process.kill(this.#parts.pid, "SIGTERM");
-		this.#thaw();
-		const cancel = this.#parts.clock.after(graceMs, () => void this.kill());
-		return this.exited.finally(cancel);
-	}
-
 	async kill(): Promise<SandboxExit> {
-		if (!this.#ended) {
-			// The first process takes every other of its process namespace with it (pid_namespaces(7)), which no fork outruns.
-			process.kill(this.#parts.pid, "SIGKILL");
+		if (!this.#killed) {
+			this.#killed = true;
+			this.#readStats();
+			for (const process of [this.#main, ...this.#others]) process.willKill();
+			this.#parts.network.holder.kill();
+			// Only then does version 1 of the freezer let go of what was frozen.
 			this.#thaw();
 		}
 		return this.exited;
 	}
 
+	async reset(): Promise<Sandbox> {
+		if (this.#disposed && !this.#reset)
+			throw new SlipwayError("SANDBOX_FAILED", `Sandbox ${this.id} has been disposed before its reset`);
+		this.#reset ??= this.#parts.anew();
+		return this.#reset;
+	}
+
 	async stats(): Promise<SandboxStats> {
-		if (!this.#ended) this.#readStats();
+		if (!this.#disposed) this.#readStats();
 		return this.#lastStats;
 	}
 
 	async memoryPeak(): Promise<number> {
+		if (this.#disposed) return this.#lastStats.memoryPeakBytes;
+		for (const process of [this.#main, ...this.#others]) process.noteOomKills();
 		// Most events use no more than those before them, and then nothing else need be read.
-		if (!this.#ended && this.#parts.cgroup.rawPeak() !== this.#rawPeak) this.#readStats();
+		if (this.#parts.cgroup.rawPeak() !== this.#rawPeak) this.#readStats();
 		return this.#lastStats.memoryPeakBytes;
 	}
 
@@ -123,6 +161,7 @@ export class OciSandbox implements Sandbox {
 		const stats = this.#parts.cgroup.stats();
 		this.#lastStats = {
 			...stats,
+			cpuUs: Math.max(stats.cpuUs, this.#lastStats.cpuUs),
 			memoryPeakBytes: Math.max(stats.memoryPeakBytes, stats.memoryBytes, this.#lastStats.memoryPeakBytes),
 		};
 	}
@@ -134,20 +173,10 @@ export class OciSandbox implements Sandbox {
 
 	async #dispose(): Promise<void> {
 		await this.kill();
-		await Promise.all([this.#drain(this.#parts.stdout), this.#drain(this.#parts.stderr)]);
+		// An exec under way fails now, or has its process killed by the holder's end.
+		await Promise.allSettled(this.#execs);
+		await this.#parts.network.holder.end();
+		await Promise.all([this.#main, ...this.#others].map((process) => process.drain(this.#parts.clock)));
 		await this.#parts.lifetime[Symbol.asyncDispose]();
-	}
-
-	/** Lets a reader have the last lines; a stream that nobody reads is dropped. */
-	async #drain(stream: Socket): Promise<void> {
-		if (stream.readableFlowing && !stream.readableEnded && !stream.destroyed)
-			await new Promise<void>((resolve) => {
-				const cancel = this.#parts.clock.after(DRAIN_MS, resolve);
-				stream.once("close", () => {
-					cancel();
-					resolve();
-				});
-			});
-		stream.destroy();
 	}
 }

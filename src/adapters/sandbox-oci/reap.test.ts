@@ -36,9 +36,14 @@ await inOwnMountNamespace(import.meta.filename, () => {
 			const processes = ids.flatMap((id) => cgroups.group(join(mark, id)).processes());
 			assert.ok(processes.length >= SANDBOXES);
 			assert.ok(interfaces(mark).length > 0);
+			const holders = childrenOf(daemon).filter((pid) => nameOf(pid) === "holder");
+			assert.ok(holders.length >= SANDBOXES, `${holders.length} holders`);
 
 			process.kill(daemon, "SIGKILL");
 			await sleep(100);
+			// The end of their input ends them, and all that ran by their side; what was frozen dies when it thaws.
+			assert.deepEqual(holders.filter(isAlive), []);
+			assert.ok(processes.filter(isAlive).length <= processes.length / 2);
 			const runtime = lifetime.use(
 				await OciSandboxRuntime.open({
 					runtime: { name, path: runtimePath(name)!, version: "0.0.0" },
@@ -49,7 +54,7 @@ await inOwnMountNamespace(import.meta.filename, () => {
 			assert.equal(await runtime.reap(), SANDBOXES);
 
 			assert.deepEqual(cgroups.children(mark), []);
-			for (const pid of processes) assert.ok(!existsSync(`/proc/${pid}`) || isZombie(pid), `process ${pid} lives`);
+			assert.deepEqual(processes.filter(isAlive), []);
 			assert.deepEqual(interfaces(mark), []);
 			assert.ok(!(await runTool("nft", ["list", "tables"])).includes(mark));
 			await sleep(100);
@@ -77,14 +82,25 @@ async function startDoomedDaemon(args: string[]): Promise<number> {
 	throw new Error("The doomed daemon ended too early");
 }
 
+function childrenOf(pid: number): number[] {
+	return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+		readFileSync(`/proc/${pid}/task/${task}/children`, "utf8").split(" ").filter(Boolean).map(Number),
+	);
+}
+
+function nameOf(pid: number): string {
+	return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+}
+
 function interfaces(mark: string): string[] {
 	return readdirSync("/sys/class/net").filter((name) =>
 		name.startsWith(`slw${mark.slice("slipway-".length).slice(0, 5)}`),
 	);
 }
 
-function isZombie(pid: number): boolean {
-	return / Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+/** Not gone, nor a zombie, nor on its way there: those have no memory any more (proc_pid_status(5)). */
+function isAlive(pid: number): boolean {
+	return existsSync(`/proc/${pid}`) && readFileSync(`/proc/${pid}/status`, "utf8").includes("VmSize");
 }
 
 function loopsOf(folder: string): string[] {

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { closeSync, constants, existsSync, openSync, readSync, rmSync, unlinkSync, writeSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SlipwayError, systemCode } from "../../base/error.ts";
@@ -32,6 +32,24 @@ export class RuntimeCommands {
 	async create(id: string, bundle: string, output: { stdout: number; stderr: number }): Promise<number> {
 		const pidFile = join(bundle, "pid");
 		await this.#run(["create", "--bundle", bundle, "--pid-file", pidFile, id], join(bundle, "log"), output);
+		return Number(await readFile(pidFile, "utf8"));
+	}
+
+	/**
+	 * Runs a further program in the container; returns its process id. `folder` takes the call's files, and is nobody else's.
+	 * The process is handed to the nearest subreaper, as the first one was.
+	 */
+	async exec(
+		id: string,
+		folder: string,
+		process: unknown,
+		output: { stdout: number; stderr: number },
+	): Promise<number> {
+		const pidFile = join(folder, "pid");
+		const processFile = join(folder, "process.json");
+		await writeFile(processFile, JSON.stringify(process));
+		const args = ["exec", "--detach", "--pid-file", pidFile, "--process", processFile, id];
+		await this.#run(args, join(folder, "log"), output);
 		return Number(await readFile(pidFile, "utf8"));
 	}
 

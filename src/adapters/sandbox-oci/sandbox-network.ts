@@ -1,7 +1,8 @@
 import { closeSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
+import { createServer, type Server, Socket } from "node:net";
 import { join } from "node:path";
 import type { Egress, EgressLink } from "./egress.ts";
+import type { Holder, Holders } from "./holders.ts";
 import type { KernelThread } from "./kernel-thread.ts";
 
 /**
@@ -11,10 +12,11 @@ import type { KernelThread } from "./kernel-thread.ts";
 export const ENDPOINT_HOST = "127.0.0.1";
 export const ENDPOINT_PORT = 9001;
 
-/** One network namespace and the listening socket in it. */
+/** One network namespace with the listening socket in it, and the process namespace that goes with it. */
 export class SandboxNetwork implements AsyncDisposable {
 	/** A file that names the namespace. */
 	readonly path: string;
+	readonly holder: Holder;
 	readonly #thread: KernelThread;
 	#listener: number | undefined;
 	#server: Server | undefined;
@@ -22,15 +24,17 @@ export class SandboxNetwork implements AsyncDisposable {
 	#egress: { egress: Egress; link: EgressLink } | undefined;
 	#disposed: Promise<void> | undefined;
 
-	static async create(thread: KernelThread, folder: string, name: string): Promise<SandboxNetwork> {
+	static async create(thread: KernelThread, holders: Holders, folder: string, name: string): Promise<SandboxNetwork> {
 		const path = join(folder, name);
-		const { fd } = await thread.run("createNetwork", { path, port: ENDPOINT_PORT });
-		return new SandboxNetwork(thread, path, fd);
+		const input = { path, port: ENDPOINT_PORT, holder: holders.input };
+		const { fd, holderPid } = await thread.run("createNetwork", input);
+		return new SandboxNetwork(thread, path, holders.adopt(holderPid), fd);
 	}
 
-	private constructor(thread: KernelThread, path: string, listener: number) {
+	private constructor(thread: KernelThread, path: string, holder: Holder, listener: number) {
 		this.#thread = thread;
 		this.path = path;
+		this.holder = holder;
 		this.#listener = listener;
 	}
 
@@ -59,6 +63,22 @@ export class SandboxNetwork implements AsyncDisposable {
 		this.#server = server;
 	}
 
+	/** A connection to a port inside, as a process in there would make it. Rejects with the system's own error. */
+	async connectTo(port: number): Promise<Socket> {
+		const { fd } = await this.#thread.run("openSocket", { path: this.path });
+		const socket = new Socket({ fd });
+		this.#connections.add(socket);
+		socket.once("close", () => this.#connections.delete(socket));
+		return new Promise((resolve, reject) => {
+			socket.once("error", reject);
+			socket.connect({ port, host: ENDPOINT_HOST }, () => {
+				socket.setNoDelay(true);
+				socket.off("error", reject);
+				resolve(socket);
+			});
+		});
+	}
+
 	#closeListener(): void {
 		if (this.#listener !== undefined) closeSync(this.#listener);
 		this.#listener = undefined;
@@ -74,6 +94,7 @@ export class SandboxNetwork implements AsyncDisposable {
 		this.#server?.close();
 		// The namespace lives as long as a socket of it does.
 		for (const socket of this.#connections) socket.destroy();
+		await this.holder.end();
 		if (this.#egress) this.#egress.egress.disconnect(this.#egress.link);
 		await this.#thread.run("removeNetwork", { path: this.path });
 	}

@@ -8,6 +8,8 @@ export type TinyCall = readonly [number: number, ...args: (number | bigint)[]];
 
 const BASE = 0x400000;
 const HEADERS = 64 + 56;
+/** Where the code of every program is in its memory. */
+export const CODE_ADDRESS = BASE + HEADERS;
 /** mov rdi/rsi/rdx/r10/r8/r9, imm64 (Intel SDM). */
 const ARGUMENTS = [
 	[0x48, 0xbf],
@@ -18,8 +20,9 @@ const ARGUMENTS = [
 	[0x49, 0xb9],
 ];
 const SYSCALL = [0x0f, 0x05];
-const X86_64 = 62;
-const AARCH64 = 183;
+/** e_machine of the ELF header. */
+export const X86_64 = 62;
+export const AARCH64 = 183;
 
 /** A program that does nothing and exits with 0; undefined for machines it can't be written for. */
 export function exitProgram(architecture: NodeJS.Architecture): Buffer | undefined {
@@ -61,8 +64,8 @@ function bytes64(value: bigint): number[] {
 	return [...buffer];
 }
 
-/** A static executable with one segment (elf(5)). */
-function elf(machine: number, code: Buffer): Buffer {
+/** A static executable with one segment (elf(5)), which starts at CODE_ADDRESS and can't be written to. */
+export function elf(machine: number, code: Buffer): Buffer {
 	const size = HEADERS + code.length;
 	const header = Buffer.alloc(HEADERS);
 	header.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);

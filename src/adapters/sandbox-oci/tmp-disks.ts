@@ -23,9 +23,18 @@ interface TmpDisksOptions {
 }
 
 const MIB = 1 << 20;
-/** What ext4 keeps for itself (superblocks, group descriptors, inode tables): without it `df` would show less than was asked for. */
-const OVERHEAD_SHARE = 0.035;
-const OVERHEAD_MIB = 2;
+const BLOCK_BYTES = 4096;
+/** A first guess at what ext4 keeps for itself (superblocks, group descriptors, inode tables); then it is measured. */
+const OVERHEAD_SHARE = 0.016;
+const OVERHEAD_MIB = 18;
+/** Where the superblock is, and two fields in it (kernel: filesystems/ext4/super.rst). */
+const SUPERBLOCK_AT = 1024;
+const BLOCKS_COUNT_AT = 0x4;
+const FREE_BLOCKS_COUNT_AT = 0xc;
+/** Blocks that a mounted ext4 gives to no file: a fiftieth, at most so many (ext4_calculate_resv_clusters). */
+const MAX_RESERVED_BLOCKS = 4096;
+/** Of the file system's empty lost+found, which is removed. */
+const LOST_FOUND_BLOCKS = 4;
 /** One pool a size; sizes beyond these are made when they are needed. */
 const MAX_POOLS = 8;
 
@@ -123,9 +132,10 @@ async function makeTemplate(folder: string, sizeMiB: number): Promise<string> {
 	await mkdir(folder, { recursive: true });
 	const unfinished = `${path}.${process.pid}`;
 	try {
-		const handle = await open(unfinished, "w", 0o600);
-		await handle.truncate(Math.ceil(sizeMiB * (1 + OVERHEAD_SHARE) + OVERHEAD_MIB) * MIB).finally(() => handle.close());
-		await makeFileSystem(unfinished);
+		const wanted = sizeMiB * MIB;
+		const guess = Math.ceil(wanted * (1 + OVERHEAD_SHARE)) + OVERHEAD_MIB * MIB;
+		const available = await makeFileSystem(unfinished, guess);
+		await makeFileSystem(unfinished, guess + wanted - available);
 		await rename(unfinished, path);
 	} finally {
 		await rm(unfinished, { force: true });
@@ -133,8 +143,13 @@ async function makeTemplate(folder: string, sizeMiB: number): Promise<string> {
 	return path;
 }
 
-/** No journal: a /tmp never outlives its machine's crash. Inode tables are zero already in a sparse file. */
-async function makeFileSystem(file: string): Promise<void> {
+/**
+ * Returns the bytes that files find in it. No journal: a /tmp never outlives its machine's crash. Inode tables are zero
+ * already in a sparse file.
+ */
+async function makeFileSystem(file: string, bytes: number): Promise<number> {
+	const handle = await open(file, "w", 0o600);
+	await handle.truncate(Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES).finally(() => handle.close());
 	const features = "^has_journal,^resize_inode,uninit_bg";
 	const args = [
 		"-q",
@@ -142,7 +157,7 @@ async function makeFileSystem(file: string): Promise<void> {
 		"-t",
 		"ext4",
 		"-b",
-		"4096",
+		`${BLOCK_BYTES}`,
 		"-m",
 		"0",
 		"-O",
@@ -152,6 +167,16 @@ async function makeFileSystem(file: string): Promise<void> {
 		file,
 	];
 	await runTool("mkfs.ext4", args);
+	return availableBytes(file);
+}
+
+async function availableBytes(file: string): Promise<number> {
+	const superblock = Buffer.alloc(1024);
+	await using handle = await open(file, "r");
+	await handle.read(superblock, 0, superblock.length, SUPERBLOCK_AT);
+	const blocks = superblock.readUInt32LE(BLOCKS_COUNT_AT);
+	const free = superblock.readUInt32LE(FREE_BLOCKS_COUNT_AT) + LOST_FOUND_BLOCKS;
+	return (free - Math.min(Math.floor(blocks / 50), MAX_RESERVED_BLOCKS)) * BLOCK_BYTES;
 }
 
 function outOfRoom(error: unknown): unknown {

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { posix } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
 import { SlipwayError, systemCode } from "../../base/error.ts";
@@ -8,10 +9,12 @@ import type { PackedLayer, Rootfs, RootfsStore, UnpackedLayer, UnpackOptions } f
 
 /**
  * Keeps layers in memory: verifies digests as the real one does, but looks at no more of the tar archive than counting
- * its entries, and mounts nothing. Paths are under /fake/rootfs and do not exist.
+ * its entries and the names of its files, knows no whiteouts and no links, and mounts nothing. Paths are under /fake/rootfs and do not exist.
  */
 export class FakeRootfsStore implements RootfsStore, AsyncDisposable {
 	readonly #layers = new Map<Digest, UnpackedLayer>();
+	/** Absolute paths of the regular files of each layer. */
+	readonly #files = new Map<Digest, readonly string[]>();
 	readonly #holders = new Map<string, { diffIds: readonly Digest[]; count: number }>();
 	#nextFailure: unknown;
 
@@ -47,6 +50,7 @@ export class FakeRootfsStore implements RootfsStore, AsyncDisposable {
 		onProgress?.(layer.size);
 		const unpacked = { diffId: layer.diffId, ...countEntries(tar) };
 		this.#layers.set(layer.diffId, unpacked);
+		this.#files.set(layer.diffId, regularFiles(tar));
 		return unpacked;
 	}
 
@@ -60,6 +64,10 @@ export class FakeRootfsStore implements RootfsStore, AsyncDisposable {
 		let held = true;
 		return {
 			path,
+			files: async (folder) => {
+				const all = diffIds.flatMap((diffId) => this.#files.get(diffId) ?? []);
+				return [...new Set(all.filter((file) => posix.dirname(file) === posix.join("/", folder)))].sort();
+			},
 			release: async () => {
 				if (held) holder.count--;
 				held = false;
@@ -109,13 +117,26 @@ function decompress(blob: Buffer, mediaType: string): Buffer {
 	});
 }
 
-function countEntries(tar: Buffer): { entries: number; size: number } {
-	let entries = 0;
-	let size = 0;
-	for (let at = 0; at + 512 <= tar.length && tar[at] !== 0; entries++) {
-		const content = Number.parseInt(tar.toString("latin1", at + 124, at + 135), 8) || 0;
-		size += content;
-		at += 512 + Math.ceil(content / 512) * 512;
+interface FakeEntry {
+	name: string;
+	type: string;
+	size: number;
+}
+
+function* entriesOf(tar: Buffer): Generator<FakeEntry> {
+	const text = (from: number, length: number) => tar.toString("latin1", from, from + length).split("\0")[0]!;
+	for (let at = 0; at + 512 <= tar.length && tar[at] !== 0; ) {
+		const size = Number.parseInt(text(at + 124, 12), 8) || 0;
+		yield { name: posix.join("/", text(at + 345, 155), text(at, 100)), type: text(at + 156, 1) || "0", size };
+		at += 512 + Math.ceil(size / 512) * 512;
 	}
-	return { entries, size };
+}
+
+function countEntries(tar: Buffer): { entries: number; size: number } {
+	const entries = [...entriesOf(tar)];
+	return { entries: entries.length, size: entries.reduce((total, { size }) => total + size, 0) };
+}
+
+function regularFiles(tar: Buffer): string[] {
+	return [...entriesOf(tar)].flatMap(({ name, type }) => (type === "0" ? [name] : []));
 }

@@ -128,6 +128,17 @@ export function rootfsStoreContract(
 			}
 		});
 
+		it("names the files of a folder, once for all layers", async () => {
+			const [low, high] = [await layer("low files"), await layer("high files")];
+			await Promise.all([store.unpack(low), store.unpack(high)]);
+			const rootfs = await store.acquire([low.diffId, high.diffId]);
+			assert.deepEqual(await rootfs.files("/"), ["/file"]);
+			assert.deepEqual(await rootfs.files("/"), ["/file"]);
+			assert.deepEqual(await rootfs.files("/opt/extensions"), []);
+			assert.deepEqual(await rootfs.files("/file"), []);
+			await rootfs.release();
+		});
+
 		it("does not stack layers that it does not have", async () => {
 			const packed = await layer("never unpacked");
 			await assert.rejects(store.acquire([packed.diffId]), withCode("NOT_FOUND"));

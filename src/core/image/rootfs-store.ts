@@ -54,5 +54,10 @@ export interface UnpackedLayer {
 export interface Rootfs {
 	/** A directory, read-only, that a container may be started on. */
 	readonly path: string;
+	/**
+	 * Absolute paths, sorted, of the files that stand directly in a folder of this root; [] when there is no such folder.
+	 * Links are resolved inside of the root and never lead out of it. Kept after the first call.
+	 */
+	files(folder: string): Promise<readonly string[]>;
 	release(): Promise<void>;
 }

@@ -1,41 +1,32 @@
-import { createServer, type Server, type Socket } from "node:net";
-import { PassThrough, type Readable, type Writable } from "node:stream";
-import { type Clock, systemClock } from "../../base/clock.ts";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { SlipwayError } from "../../base/error.ts";
-import type { Sandbox, SandboxExit, SandboxRuntime, SandboxSpec, SandboxStats } from "./sandbox-runtime.ts";
+import { type FakeProgram, FakeSandboxProcess } from "./fake-process.ts";
+import type {
+	Sandbox,
+	SandboxExit,
+	SandboxProcess,
+	SandboxRuntime,
+	SandboxSpec,
+	SandboxStats,
+} from "./sandbox-runtime.ts";
 
-/** What a program inside of a fake sandbox is given. */
-export interface FakeProcess {
-	args: readonly string[];
-	/** With the endpoint's variable in it. */
-	env: Readonly<Record<string, string>>;
-	cwd: string;
-	user: { uid: number; gid: number };
-	/** `host:port` of the sandbox's endpoint on the real loopback, or undefined when it has none. */
-	endpoint: string | undefined;
-	stdout: Writable;
-	stderr: Writable;
-	/** Aborted by stop (reason "SIGTERM"), and at the latest when the sandbox has ended (reason "SIGKILL"). */
-	signal: AbortSignal;
-	/** Aborted when the sandbox has ended, by whatever cause: a program that ignores SIGTERM returns here. */
-	ended: AbortSignal;
-	/** Resolves at once, or when the sandbox is thawed: a fake program that honours freezing awaits it between its steps. */
-	whenThawed(): Promise<void>;
-	/** Pretends to use memory; past the limit the sandbox is killed, as the kernel would. */
-	useMemory(bytes: number): void;
-}
+export type { FakeProcess, FakeProgram } from "./fake-process.ts";
 
-/** Resolves to the exit code. A rejection ends the sandbox with code 1 and its message on stderr. */
-export type FakeProgram = (process: FakeProcess) => Promise<number>;
+type ProgramSpec = Pick<SandboxSpec, "args" | "env" | "cwd" | "user">;
 
 export interface FakeSandboxRuntimeOptions {
+	/** What runs where `programs` has nothing for it. */
 	program: FakeProgram;
-	/** For the grace of stop. */
-	clock?: Clock;
+	/** By `args[0]`, for main processes and for those of `exec`. */
+	programs?: Readonly<Record<string, FakeProgram>>;
 	/** Called at each create; throw to have it fail. */
 	onCreate?: (spec: SandboxSpec) => void | Promise<void>;
 	/** Like `onCreate`, for start. */
 	onStart?: (spec: SandboxSpec) => void | Promise<void>;
+	/** Like `onCreate`, for exec. */
+	onExec?: (program: ProgramSpec, spec: SandboxSpec) => void | Promise<void>;
+	/** Like `onCreate`, for reset. */
+	onReset?: (spec: SandboxSpec) => void | Promise<void>;
 }
 
 const MIB = 1 << 20;
@@ -46,8 +37,10 @@ export class FakeSandboxRuntime implements SandboxRuntime {
 	readonly version = "1.0.0";
 	/** Every sandbox that was created and not disposed. */
 	readonly sandboxes = new Map<string, FakeSandbox>();
-	/** Specs of all creates, in order. */
+	/** Specs of all creates, in order; resets are not among them. */
 	readonly created: SandboxSpec[] = [];
+	/** Ids of all resets, in order. */
+	readonly resets: string[] = [];
 	readonly prepared: { tmpMiB: number; egress: boolean }[] = [];
 	readonly #options: FakeSandboxRuntimeOptions;
 
@@ -60,13 +53,30 @@ export class FakeSandboxRuntime implements SandboxRuntime {
 		if (this.sandboxes.has(spec.id)) throw new SlipwayError("ALREADY_EXISTS", `There is a sandbox ${spec.id} already`);
 		await this.#options.onCreate?.(spec);
 		signal?.throwIfAborted();
-		const sandbox = new FakeSandbox(spec, this.#options, () => this.sandboxes.delete(spec.id));
-		this.sandboxes.set(spec.id, sandbox);
+		const sandbox = this.#add(spec, new Map());
 		this.created.push(spec);
 		await sandbox.listen();
 		if (!signal?.aborted) return sandbox;
 		await sandbox[Symbol.asyncDispose]();
 		throw signal.reason;
+	}
+
+	#add(spec: SandboxSpec, tmp: Map<string, string>): FakeSandbox {
+		const sandbox: FakeSandbox = new FakeSandbox(spec, tmp, this.#options, {
+			disposed: () => {
+				// After a reset the id is another's.
+				if (this.sandboxes.get(spec.id) === sandbox) this.sandboxes.delete(spec.id);
+			},
+			anew: async () => {
+				await this.#options.onReset?.(spec);
+				const next = this.#add(spec, tmp);
+				this.resets.push(spec.id);
+				await next.listen();
+				return next;
+			},
+		});
+		this.sandboxes.set(spec.id, sandbox);
+		return sandbox;
 	}
 
 	async reap(): Promise<number> {
@@ -82,37 +92,49 @@ export class FakeSandboxRuntime implements SandboxRuntime {
 	}
 }
 
+interface FakeSandboxHooks {
+	disposed: () => void;
+	anew: () => Promise<FakeSandbox>;
+}
+
 export class FakeSandbox implements Sandbox {
 	readonly id: string;
 	readonly spec: SandboxSpec;
-	readonly stdout: Readable;
-	readonly stderr: Readable;
+	readonly stdout: SandboxProcess["stdout"];
+	readonly stderr: SandboxProcess["stderr"];
 	readonly exited: Promise<SandboxExit>;
+	/** What /tmp holds. */
+	readonly tmp: Map<string, string>;
 	readonly #options: FakeSandboxRuntimeOptions;
-	readonly #output = { stdout: new PassThrough(), stderr: new PassThrough() };
-	readonly #signals = new AbortController();
-	readonly #ending = new AbortController();
+	readonly #hooks: FakeSandboxHooks;
+	readonly #main: FakeSandboxProcess;
+	readonly #processes: FakeSandboxProcess[] = [];
 	readonly #connections = new Set<Socket>();
-	readonly #onDisposed: () => void;
+	readonly #ports = new Map<number, Server>();
 	#server: Server | undefined;
 	#address: string | undefined;
 	#started: Promise<void> | undefined;
-	#ended: SandboxExit | undefined;
-	#settleExit: (exit: SandboxExit) => void = () => {};
+	#killed = false;
+	#disposed = false;
+	#reset: Promise<FakeSandbox> | undefined;
 	#thawed: { promise: Promise<void>; resolve: () => void } | undefined;
-	#memoryBytes = 0;
 	#memoryPeakBytes = 0;
 
-	constructor(spec: SandboxSpec, options: FakeSandboxRuntimeOptions, onDisposed: () => void) {
+	constructor(
+		spec: SandboxSpec,
+		tmp: Map<string, string>,
+		options: FakeSandboxRuntimeOptions,
+		hooks: FakeSandboxHooks,
+	) {
 		this.id = spec.id;
 		this.spec = spec;
-		this.stdout = this.#output.stdout;
-		this.stderr = this.#output.stderr;
+		this.tmp = tmp;
 		this.#options = options;
-		this.#onDisposed = onDisposed;
-		this.exited = new Promise((resolve) => {
-			this.#settleExit = resolve;
-		});
+		this.#hooks = hooks;
+		this.#main = this.#process(spec);
+		this.stdout = this.#main.stdout;
+		this.stderr = this.#main.stderr;
+		this.exited = this.#main.exited;
 	}
 
 	get isFrozen(): boolean {
@@ -140,61 +162,90 @@ export class FakeSandbox implements Sandbox {
 	}
 
 	async #start(): Promise<void> {
-		if (this.#ended) throw new SlipwayError("SANDBOX_FAILED", `Sandbox ${this.id} has ended before its start`);
+		this.#mustBeThere("start");
 		await this.#options.onStart?.(this.spec);
-		void this.#run();
+		this.#mustBeThere("start");
+		void this.#main.run(this.#program(this.spec));
 	}
 
-	async #run(): Promise<void> {
-		try {
-			this.#end({ code: await this.#options.program(this.#process()), oomKilled: false });
-		} catch (error) {
-			if (!this.#ended) this.#output.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-			this.#end({ code: 1, oomKilled: false });
-		}
+	async exec(program: ProgramSpec): Promise<SandboxProcess> {
+		this.#mustBeThere("exec");
+		await this.#options.onExec?.(program, this.spec);
+		this.#mustBeThere("exec");
+		const process = this.#process(program);
+		void process.run(this.#program(program));
+		return process;
 	}
 
-	#process(): FakeProcess {
-		const { args, cwd, user, endpoint } = this.spec;
-		return {
-			args,
-			env: { ...this.spec.env, ...(endpoint && this.#address ? { [endpoint.envName]: this.#address } : {}) },
-			cwd,
-			user,
-			endpoint: this.#address,
-			stdout: this.#output.stdout,
-			stderr: this.#output.stderr,
-			signal: this.#signals.signal,
-			ended: this.#ending.signal,
+	#mustBeThere(what: string): void {
+		if (this.#killed || this.#main.exit)
+			throw new SlipwayError("SANDBOX_FAILED", `Sandbox ${this.id} has ended before its ${what}`);
+	}
+
+	#program({ args }: ProgramSpec): FakeProgram {
+		return this.#options.programs?.[args[0] ?? ""] ?? this.#options.program;
+	}
+
+	#process(spec: ProgramSpec): FakeSandboxProcess {
+		const sandbox = this;
+		const process = new FakeSandboxProcess({
+			spec,
+			get endpoint() {
+				const { endpoint } = sandbox.spec;
+				return endpoint && sandbox.#address ? { envName: endpoint.envName, address: sandbox.#address } : undefined;
+			},
+			tmp: this.tmp,
+			ports: this.#ports,
 			whenThawed: () => this.#thawed?.promise ?? Promise.resolve(),
-			useMemory: (bytes) => this.#useMemory(bytes),
-		};
+			fits: () => this.#fits(),
+		});
+		this.#processes.push(process);
+		void process.exited.then(() => this.#closeWhenEmpty());
+		return process;
 	}
 
-	#useMemory(bytes: number): void {
-		this.#memoryBytes = bytes;
+	#fits(): boolean {
+		const bytes = this.#memoryBytes();
 		this.#memoryPeakBytes = Math.max(this.#memoryPeakBytes, bytes);
-		if (bytes > this.spec.limits.memoryMiB * MIB) this.#end({ signal: "SIGKILL", oomKilled: true });
+		return bytes <= this.spec.limits.memoryMiB * MIB;
 	}
 
-	/** Ends the sandbox once; a program that still runs is told by its signal and its writes go nowhere. */
-	#end(exit: SandboxExit): void {
-		if (this.#ended) return;
-		this.#ended = exit;
-		this.#signals.abort("SIGKILL");
-		this.#ending.abort("SIGKILL");
-		this.#thaw();
+	#memoryBytes(): number {
+		return this.#processes.reduce((total, { memoryBytes }) => total + memoryBytes, 0);
+	}
+
+	/** A real process takes its connections with it; here nobody knows whose they are, until nobody is left. */
+	#closeWhenEmpty(): void {
+		if (!this.#killed && (!this.#main.exit || this.#processes.some(({ running }) => running))) return;
 		this.#server?.close();
 		for (const socket of this.#connections) socket.destroy();
-		for (const stream of [this.#output.stdout, this.#output.stderr]) {
-			stream.end();
-			stream.write = () => true;
-		}
-		this.#settleExit(exit);
+	}
+
+	signal(name: "SIGTERM" | "SIGKILL"): void {
+		this.#main.signal(name);
+	}
+
+	connect(port: number): Promise<Socket> {
+		return new Promise((resolve, reject) => {
+			const address = this.#ports.get(port)?.address();
+			if (typeof address !== "object" || address === null)
+				return reject(
+					Object.assign(new Error(`connect ECONNREFUSED 127.0.0.1:${port}`), {
+						code: "ECONNREFUSED",
+						syscall: "connect",
+					}),
+				);
+			const socket = connect({ port: address.port, host: "127.0.0.1", noDelay: true });
+			socket.once("error", reject);
+			socket.once("connect", () => {
+				socket.off("error", reject);
+				resolve(socket);
+			});
+		});
 	}
 
 	async freeze(): Promise<void> {
-		if (this.#ended || this.#thawed) return;
+		if (this.#killed || this.#thawed) return;
 		const { promise, resolve } = Promise.withResolvers<void>();
 		this.#thawed = { promise, resolve };
 	}
@@ -208,19 +259,29 @@ export class FakeSandbox implements Sandbox {
 		this.#thawed = undefined;
 	}
 
-	async stop(graceMs: number): Promise<SandboxExit> {
-		if (!this.#started) return this.kill();
+	async kill(): Promise<SandboxExit> {
+		this.#killed = true;
+		for (const process of this.#processes) process.end({ signal: "SIGKILL", oomKilled: false });
 		this.#thaw();
-		if (!this.#ended) this.#signals.abort("SIGTERM");
-		const cancel = (this.#options.clock ?? systemClock).after(graceMs, () =>
-			this.#end({ signal: "SIGKILL", oomKilled: false }),
-		);
-		return this.exited.finally(cancel);
+		this.#closeWhenEmpty();
+		return this.exited;
 	}
 
-	async kill(): Promise<SandboxExit> {
-		this.#end({ signal: "SIGKILL", oomKilled: false });
-		return this.exited;
+	reset(): Promise<FakeSandbox> {
+		this.#reset ??= this.#anew();
+		return this.#reset;
+	}
+
+	async #anew(): Promise<FakeSandbox> {
+		if (this.#disposed)
+			throw new SlipwayError("SANDBOX_FAILED", `Sandbox ${this.id} has been disposed before its reset`);
+		await this.#end();
+		try {
+			return await this.#hooks.anew();
+		} catch (error) {
+			this.#hooks.disposed();
+			throw error;
+		}
 	}
 
 	async memoryPeak(): Promise<number> {
@@ -229,17 +290,24 @@ export class FakeSandbox implements Sandbox {
 
 	async stats(): Promise<SandboxStats> {
 		return {
-			memoryBytes: this.#ended ? 0 : this.#memoryBytes,
+			memoryBytes: this.#memoryBytes(),
 			memoryPeakBytes: this.#memoryPeakBytes,
 			cpuUs: 0,
-			pids: this.#started && !this.#ended ? 1 : 0,
+			pids: this.#processes.filter(({ running }) => running).length,
 		};
 	}
 
-	async [Symbol.asyncDispose](): Promise<void> {
+	async #end(): Promise<void> {
+		this.#disposed = true;
 		await this.kill();
-		this.stdout.destroy();
-		this.stderr.destroy();
-		this.#onDisposed();
+		for (const { stdout, stderr } of this.#processes) {
+			stdout.destroy();
+			stderr.destroy();
+		}
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.#end();
+		this.#hooks.disposed();
 	}
 }

@@ -54,6 +54,17 @@ export async function waitFor(condition: () => boolean, what: string): Promise<v
 	}
 }
 
+/** A program says that it is ready just before it listens. */
+async function connectOften(sandbox: Sandbox, port: number): Promise<Socket> {
+	for (let attempt = 1; ; attempt++)
+		try {
+			return await sandbox.connect(port);
+		} catch (error) {
+			if (attempt === 200) throw error;
+			await sleep(10);
+		}
+}
+
 /** What every `SandboxRuntime` does, also one that isolates nothing. */
 export function sandboxRuntimeContract(name: string, open: () => Promise<SandboxContractHarness>): void {
 	describe(`SandboxRuntime contract: ${name}`, { timeout: TIMEOUT_MS * 4 }, () => {
@@ -65,6 +76,11 @@ export function sandboxRuntimeContract(name: string, open: () => Promise<Sandbox
 
 		const create = (program: ContractProgramName, more: Partial<SandboxSpec> = {}, ...args: string[]) =>
 			harness.runtime.create(contractSpec(harness.rootfs, harness.args(program, ...args), more));
+		/** For exec. */
+		const program = (name: ContractProgramName, ...args: string[]) => {
+			const { env, cwd, user } = contractSpec(harness.rootfs, []);
+			return { args: harness.args(name, ...args), env, cwd, user };
+		};
 
 		test("runs nothing before start, then passes arguments, environment, folder, user and the endpoint's address", async () => {
 			const endpoint = { envName: "ENDPOINT", onConnection: (socket: Socket) => void socket.destroy() };
@@ -88,7 +104,8 @@ export function sandboxRuntimeContract(name: string, open: () => Promise<Sandbox
 			await sandbox.start();
 			assert.deepEqual(await sandbox.exited, { code: 42, oomKilled: false });
 			assert.deepEqual(await sandbox.kill(), { code: 42, oomKilled: false });
-			assert.deepEqual(await sandbox.stop(10), { code: 42, oomKilled: false });
+			sandbox.signal("SIGTERM");
+			assert.deepEqual(await sandbox.exited, { code: 42, oomKilled: false });
 		});
 
 		test("kill ends a running and a merely created sandbox with SIGKILL", async () => {
@@ -101,31 +118,160 @@ export function sandboxRuntimeContract(name: string, open: () => Promise<Sandbox
 			await assert.rejects(created.start(), (error) => isSlipwayError(error, "SANDBOX_FAILED"));
 		});
 
-		test("stop lets the program end by itself", async () => {
-			await using sandbox = await create("polite");
-			const stdout = collect(sandbox.stdout);
-			await sandbox.start();
+		test("SIGTERM lets a program end by itself that listens for it, and ends another", async () => {
+			await using polite = await create("polite");
+			await using other = await create("sleep");
+			const stdout = collect(polite.stdout);
+			polite.signal("SIGTERM");
+			await Promise.all([polite.start(), other.start()]);
 			await waitFor(() => stdout.text() !== "", "the program to be ready");
-			assert.deepEqual(await sandbox.stop(10_000), { code: 7, oomKilled: false });
+			for (const sandbox of [polite, other]) sandbox.signal("SIGTERM");
+			assert.deepEqual(await polite.exited, { code: 7, oomKilled: false });
 			assert.equal(await stdout.ended, "ready\nstopping\n");
+			assert.deepEqual(await other.exited, { signal: "SIGTERM", oomKilled: false });
 		});
 
-		test("stop ends a frozen program by itself too", async () => {
+		test("a frozen program takes a signal when it thaws", async () => {
 			await using sandbox = await create("polite");
 			const stdout = collect(sandbox.stdout);
 			await sandbox.start();
 			await waitFor(() => stdout.text() !== "", "the program to be ready");
 			await sandbox.freeze();
-			assert.deepEqual(await sandbox.stop(10_000), { code: 7, oomKilled: false });
+			sandbox.signal("SIGTERM");
+			await sleep(50);
+			assert.equal(stdout.text(), "ready\n");
+			await sandbox.thaw();
+			assert.deepEqual(await sandbox.exited, { code: 7, oomKilled: false });
 		});
 
-		test("stop kills after the grace", async () => {
+		test("a signal to the main process reaches it alone, and its end leaves the others running until kill", async () => {
 			await using sandbox = await create("sleep");
+			const other = await sandbox.exec(program("count"));
+			const output = collect(other.stdout);
 			await sandbox.start();
-			const started = performance.now();
-			assert.deepEqual(await sandbox.stop(150), { signal: "SIGKILL", oomKilled: false });
-			const took = performance.now() - started;
-			assert.ok(took >= 145 && took < 5_000, `took ${took} ms`);
+			sandbox.signal("SIGKILL");
+			assert.deepEqual(await sandbox.exited, { signal: "SIGKILL", oomKilled: false });
+			const length = output.text().length;
+			await waitFor(() => output.text().length > length + 4, "the other to go on");
+			await assert.rejects(sandbox.exec(program("fail")), (error) => isSlipwayError(error, "SANDBOX_FAILED"));
+			assert.deepEqual(await sandbox.kill(), { signal: "SIGKILL", oomKilled: false });
+			assert.deepEqual(await other.exited, { signal: "SIGKILL", oomKilled: false });
+		});
+
+		test("exec runs further programs before and after start, each with its own output, environment, folder and user", async () => {
+			const endpoint = { envName: "ENDPOINT", onConnection: (socket: Socket) => void socket.destroy() };
+			await using sandbox = await create("sleep", { endpoint });
+			const describeIt = (argument: string, greeting: string) =>
+				sandbox.exec({
+					...program("describe", argument),
+					env: { PATH: "/bin", GREETING: greeting },
+					cwd: "/tmp",
+					user: { uid: 1001, gid: 1002 },
+				});
+			for (const when of ["before", "after"]) {
+				const described = await describeIt(when, "good morning");
+				const [stdout, stderr] = [collect(described.stdout), collect(described.stderr)];
+				assert.deepEqual(await described.exited, { code: 0, oomKilled: false });
+				assert.match(await stdout.ended, new RegExp(`^${when}\ngood morning\n127.0.0.1:\\d+\n/tmp\n1001:1002\n$`));
+				assert.equal(await stderr.ended, "problem\n");
+				await sandbox.start();
+			}
+			const failing = await sandbox.exec(program("fail"));
+			assert.deepEqual(await failing.exited, { code: 42, oomKilled: false });
+			const asked = await sandbox.exec(program("polite"));
+			const stdout = collect(asked.stdout);
+			await waitFor(() => stdout.text() !== "", "the program to be ready");
+			asked.signal("SIGTERM");
+			assert.deepEqual(await asked.exited, { code: 7, oomKilled: false });
+			asked.signal("SIGKILL");
+			assert.deepEqual(await sandbox.kill(), { signal: "SIGKILL", oomKilled: false });
+		});
+
+		test("freeze stops every process", async () => {
+			await using sandbox = await create("count");
+			const other = await sandbox.exec(program("count"));
+			const outputs = [collect(sandbox.stdout), collect(other.stdout)];
+			await sandbox.start();
+			for (const output of outputs) await waitFor(() => output.text().length > 4, "it to count");
+			await sandbox.freeze();
+			await sleep(30);
+			const frozenAt = outputs.map((output) => output.text());
+			await sleep(100);
+			assert.deepEqual(
+				outputs.map((output) => output.text()),
+				frozenAt,
+			);
+			await sandbox.thaw();
+			for (const [i, output] of outputs.entries())
+				await waitFor(() => output.text().length > frozenAt[i]!.length, "it to go on");
+		});
+
+		test("reset makes everything anew but /tmp, under the same id, any number of times", async () => {
+			let connections = 0;
+			const endpoint = {
+				envName: "ENDPOINT",
+				onConnection: (socket: Socket) => {
+					connections++;
+					socket.end("hello\n");
+				},
+			};
+			let sandbox = await create("remember", { endpoint }, "main");
+			try {
+				for (let round = 1; round <= 3; round++) {
+					const stdout = collect(sandbox.stdout);
+					await sandbox.start();
+					assert.deepEqual(await sandbox.exited, { code: 0, oomKilled: false });
+					assert.equal(await stdout.ended, "main ".repeat(round));
+					const old = sandbox;
+					sandbox = await old.reset();
+					assert.equal(sandbox.id, old.id);
+					assert.notEqual(sandbox, old);
+					const talking = await sandbox.exec(program("talk", "me"));
+					const heard = collect(talking.stdout);
+					assert.deepEqual(await talking.exited, { code: 0, oomKilled: false });
+					assert.equal(await heard.ended, "hello\n");
+					assert.equal(connections, round);
+					await old[Symbol.asyncDispose]();
+				}
+			} finally {
+				await sandbox[Symbol.asyncDispose]();
+			}
+			await assert.rejects(sandbox.reset(), (error) => isSlipwayError(error, "SANDBOX_FAILED"));
+			await using fresh = await create("remember", { id: sandbox.id }, "other");
+			const stdout = collect(fresh.stdout);
+			await fresh.start();
+			assert.equal(await stdout.ended, "other ");
+		});
+
+		test("reset ends whatever ran, frozen too", async () => {
+			await using sandbox = await create("count");
+			sandbox.stdout.resume();
+			const other = await sandbox.exec(program("count"));
+			other.stdout.resume();
+			await sandbox.start();
+			await sandbox.freeze();
+			await using next = await sandbox.reset();
+			const expected = { signal: "SIGKILL", oomKilled: false };
+			assert.deepEqual([await sandbox.exited, await other.exited], [expected, expected]);
+			const stdout = collect(next.stdout);
+			await next.start();
+			await waitFor(() => stdout.text().startsWith("0\n1\n"), "the new one to count from 0");
+		});
+
+		test("connects to a server inside, and is refused where there is none", async () => {
+			await using sandbox = await create("serve");
+			const stdout = collect(sandbox.stdout);
+			await assert.rejects(sandbox.connect(8080), { code: "ECONNREFUSED" });
+			await sandbox.start();
+			await waitFor(() => stdout.text() !== "", "the server to be ready");
+			const socket = await connectOften(sandbox, 8080);
+			socket.write("echo me\n");
+			assert.equal(await new Promise((resolve) => socket.once("data", (data) => resolve(String(data)))), "echo me\n");
+			const closed = new Promise((resolve) => socket.once("close", resolve));
+			socket.on("error", () => {});
+			socket.resume();
+			await sandbox.kill();
+			await closed;
 		});
 
 		test("freeze really stops it, thaw goes on, both any number of times", async () => {
@@ -165,6 +311,19 @@ export function sandboxRuntimeContract(name: string, open: () => Promise<Sandbox
 			const exit = await sandbox.exited;
 			assert.equal(exit.oomKilled, true);
 			assert.equal(exit.signal, "SIGKILL");
+		});
+
+		test("a kill for the memory limit hits one process, and a plain kill stays plain after it", async () => {
+			await using sandbox = await create("count");
+			const stdout = collect(sandbox.stdout);
+			await sandbox.start();
+			const victim = await sandbox.exec(program("balloon"));
+			assert.deepEqual(await victim.exited, { signal: "SIGKILL", oomKilled: true });
+			const length = stdout.text().length;
+			await waitFor(() => stdout.text().length > length + 4, "the main process to go on");
+			await sandbox.memoryPeak();
+			sandbox.signal("SIGKILL");
+			assert.deepEqual(await sandbox.exited, { signal: "SIGKILL", oomKilled: false });
 		});
 
 		test("connections arrive from their own sandbox, in both directions", async () => {

@@ -20,7 +20,6 @@ export const contractPrograms = {
 	sleep: {
 		shell: "sleep 600",
 		fake: async ({ ended }) => {
-			// As the kernel has it, SIGTERM does nothing to a first process that did not ask for it.
 			while (!ended.aborted) await sleep(5);
 			return 0;
 		},
@@ -56,6 +55,26 @@ export const contractPrograms = {
 			const socket = connect(Number(port), host);
 			socket.end(`I am ${args[1]}\n`);
 			for await (const chunk of socket) stdout.write(chunk);
+			return 0;
+		},
+	},
+	/** Adds its argument to a file of /tmp, and prints what the file then holds. */
+	remember: {
+		shell: 'printf "%s " "$1" >> /tmp/memory; cat /tmp/memory',
+		fake: async ({ args, tmp, stdout }) => {
+			const memory = `${tmp.get("memory") ?? ""}${args[1]} `;
+			tmp.set("memory", memory);
+			stdout.write(memory);
+			return 0;
+		},
+	},
+	/** Answers one connection to port 8080 with what it was told. */
+	serve: {
+		shell: "echo ready; nc -l -p 8080 -e cat",
+		fake: async ({ listen, stdout, ended }) => {
+			await listen(8080, (socket) => socket.pipe(socket));
+			stdout.write("ready\n");
+			while (!ended.aborted) await sleep(5);
 			return 0;
 		},
 	},

@@ -4,10 +4,11 @@ import type { Readable } from "node:stream";
 /**
  * Makes sandboxes: isolated process groups on a read-only root, each in its own network, under limits that hold.
  *
- * Lifecycle: `create` makes everything ready but runs nothing of the image; `start` releases the process; it ends by
- * itself, by `stop` or by `kill`, and `exited` resolves once, with the reason; `dispose` frees everything the sandbox
- * held (network, mounts, cgroup, /tmp) and kills it first if need be. Every method is idempotent where that makes sense,
- * and a sandbox that was not disposed when its daemon died is removed by the next daemon's `reap`.
+ * Lifecycle: `create` makes everything ready but runs nothing of the image; `exec` runs further programs beside the main
+ * process, before or after its start; `start` releases the main process; it ends by itself, by a signal or by `kill`, and
+ * `exited` resolves once, with the reason. The others go on without it until `kill`, `reset` or `dispose`. `dispose` frees
+ * everything the sandbox held (network, mounts, cgroup, /tmp) and kills what runs first. Every method is idempotent where
+ * that makes sense, and a sandbox that was not disposed when its daemon died is removed by the next daemon's `reap`.
  */
 export interface SandboxRuntime extends AsyncDisposable {
 	/** "crun", "runc", "fake". */
@@ -57,22 +58,42 @@ export interface SandboxLimits {
 	tmpMiB: number;
 }
 
-export interface Sandbox extends AsyncDisposable {
-	readonly id: string;
-	/** What the process writes; ends after it has exited and everything was read. Not reading them holds the process up. */
+/** One program that was started in a sandbox. */
+export interface SandboxProcess {
+	/** What it writes; ends after it has exited and everything was read. Not reading them holds the process up. */
 	readonly stdout: Readable;
 	readonly stderr: Readable;
-	/** Resolves once, after the last process of the sandbox is gone. Never rejects. */
+	/** Resolves once, after the process itself is gone. Never rejects. */
 	readonly exited: Promise<SandboxExit>;
+	/** To this process and those of its process group; nothing when it has not started or has ended. A frozen sandbox takes it when it thaws. */
+	signal(name: "SIGTERM" | "SIGKILL"): void;
+}
+
+/** The sandbox, and as a `SandboxProcess` its main process. */
+export interface Sandbox extends SandboxProcess, AsyncDisposable {
+	readonly id: string;
 	/** Releases the created process. Same errors as create. */
 	start(): Promise<void>;
+	/**
+	 * Runs another program of the image beside the main process, under the sandbox's limits, with the endpoint in its
+	 * environment too. Also before `start`. Same errors as create.
+	 */
+	exec(program: Pick<SandboxSpec, "args" | "env" | "cwd" | "user">): Promise<SandboxProcess>;
+	/**
+	 * A TCP connection to 127.0.0.1:`port` inside the sandbox's network, as a process of the sandbox would make it: how the
+	 * contract delivers to servers that run in there. Rejects with the system's own error (ECONNREFUSED when nobody listens).
+	 */
+	connect(port: number): Promise<Socket>;
 	/** Stops every process in place, at no CPU cost; under a millisecond. Idempotent. */
 	freeze(): Promise<void>;
 	thaw(): Promise<void>;
-	/** SIGTERM to the first process, then SIGKILL to all after `graceMs`. Thaws first. Resolves when exited. */
-	stop(graceMs: number): Promise<SandboxExit>;
-	/** SIGKILL to every process. Resolves when exited. */
+	/** SIGKILL to every process. Resolves when the main process has exited. */
 	kill(): Promise<SandboxExit>;
+	/**
+	 * Kills every process and makes the sandbox anew from its spec: what comes back stands as after `create`, with the
+	 * same id and limits and with /tmp as it was; everything else is fresh. This object is disposed. Same errors as create.
+	 */
+	reset(): Promise<Sandbox>;
 	stats(): Promise<SandboxStats>;
 	/** `stats().memoryPeakBytes` alone, cheap enough to ask after each event. */
 	memoryPeak(): Promise<number>;
@@ -83,7 +104,7 @@ export interface SandboxExit {
 	code?: number;
 	/** Signal name ("SIGKILL") when one ended it. */
 	signal?: string;
-	/** The kernel killed for the memory limit. */
+	/** The kernel killed in this sandbox for its memory limit. */
 	oomKilled: boolean;
 }
 

@@ -15,15 +15,17 @@ const no = "refused";
 
 /** Every state by every event, written out a second time. */
 const table: Record<SandboxState, Record<SandboxEvent, SandboxState | typeof no>> = {
-	creating: row("created", no, no, no, no, no, no, "draining", "failed", "failed"),
-	created: row(no, "initializing", no, no, no, no, no, "draining", "failed", "failed"),
-	initializing: row(no, no, "idle", no, no, no, no, "draining", "failed", "failed"),
-	idle: row(no, no, no, "busy", no, "frozen", no, "draining", "failed", "failed"),
-	busy: row(no, no, no, no, "idle", no, no, "draining", "failed", "failed"),
-	frozen: row(no, no, no, no, no, no, "idle", "draining", "failed", "failed"),
-	draining: row(no, no, no, no, "draining", no, no, "draining", "stopped", "failed"),
-	stopped: row(no, no, no, no, no, no, no, "stopped", "stopped", no),
-	failed: row(no, no, no, no, no, no, no, "failed", "failed", "failed"),
+	creating: row("created", no, no, no, no, no, no, "resetting", "draining", "failed", "failed"),
+	created: row(no, "initializing", no, no, no, no, no, "resetting", "draining", "failed", "failed"),
+	initializing: row(no, no, "idle", no, no, no, no, "resetting", "draining", "failed", "failed"),
+	idle: row(no, no, no, "busy", no, "frozen", no, no, "draining", "failed", "failed"),
+	busy: row(no, no, no, no, "idle", no, no, "resetting", "draining", "failed", "failed"),
+	frozen: row(no, no, no, no, no, no, "idle", no, "draining", "failed", "failed"),
+	resetting: row("reset", no, no, no, no, no, no, no, "draining", "failed", "failed"),
+	reset: row(no, "initializing", no, no, no, no, no, "resetting", "draining", "failed", "failed"),
+	draining: row(no, no, no, no, "draining", no, no, no, "draining", "stopped", "failed"),
+	stopped: row(no, no, no, no, no, no, no, no, "stopped", "stopped", no),
+	failed: row(no, no, no, no, no, no, no, no, "failed", "failed", "failed"),
 };
 
 function row(...outcomes: (SandboxState | typeof no)[]): Record<SandboxEvent, SandboxState | typeof no> {
@@ -49,10 +51,10 @@ for (const state of sandboxStates)
 		}
 	});
 
-test("nothing leads out of an ended state, and only idle and frozen sandboxes are available", () => {
+test("nothing leads out of an ended state, and only idle, frozen and reset sandboxes are available", () => {
 	for (const state of sandboxStates) {
 		const reachable = new Set(sandboxEvents.map((event) => table[state][event]).filter((next) => next !== no));
 		if (isEnded(state)) assert.deepEqual([...reachable], [state]);
-		assert.equal(isAvailable(state), state === "idle" || state === "frozen");
+		assert.equal(isAvailable(state), ["idle", "frozen", "reset"].includes(state));
 	}
 });

@@ -14,6 +14,10 @@ export type SandboxState =
 	| "busy"
 	/** Idle, and stopped in place by the kernel. */
 	| "frozen"
+	/** Its processes are ended, after a failure, and others made ready in their place. */
+	| "resetting"
+	/** Takes an event, which starts its processes first: made anew, with /tmp as it was. */
+	| "reset"
 	/** Gets no more events; may still be working on its last one. */
 	| "draining"
 	/** Gone, on purpose. */
@@ -34,6 +38,8 @@ export type SandboxEvent =
 	| "finished"
 	| "frozen"
 	| "thawed"
+	/** Its processes have failed and others are to take their place. */
+	| "reset"
 	/** The platform wants it gone. */
 	| "drain"
 	/** Its last process has ended. */
@@ -48,6 +54,8 @@ export const sandboxStates: readonly SandboxState[] = [
 	"idle",
 	"busy",
 	"frozen",
+	"resetting",
+	"reset",
 	"draining",
 	"stopped",
 	"failed",
@@ -61,6 +69,7 @@ export const sandboxEvents: readonly SandboxEvent[] = [
 	"finished",
 	"frozen",
 	"thawed",
+	"reset",
 	"drain",
 	"exited",
 	"fail",
@@ -68,12 +77,14 @@ export const sandboxEvents: readonly SandboxEvent[] = [
 
 /** Every move that is allowed; what is not here is a bug of the caller. An exit that nobody asked for is a failure. */
 const moves: Readonly<Record<SandboxState, Partial<Record<SandboxEvent, SandboxState>>>> = {
-	creating: { created: "created", drain: "draining", exited: "failed", fail: "failed" },
-	created: { started: "initializing", drain: "draining", exited: "failed", fail: "failed" },
-	initializing: { initialized: "idle", drain: "draining", exited: "failed", fail: "failed" },
+	creating: { created: "created", reset: "resetting", drain: "draining", exited: "failed", fail: "failed" },
+	created: { started: "initializing", reset: "resetting", drain: "draining", exited: "failed", fail: "failed" },
+	initializing: { initialized: "idle", reset: "resetting", drain: "draining", exited: "failed", fail: "failed" },
 	idle: { assigned: "busy", frozen: "frozen", drain: "draining", exited: "failed", fail: "failed" },
-	busy: { finished: "idle", drain: "draining", exited: "failed", fail: "failed" },
+	busy: { finished: "idle", reset: "resetting", drain: "draining", exited: "failed", fail: "failed" },
 	frozen: { thawed: "idle", drain: "draining", exited: "failed", fail: "failed" },
+	resetting: { created: "reset", drain: "draining", exited: "failed", fail: "failed" },
+	reset: { started: "initializing", reset: "resetting", drain: "draining", exited: "failed", fail: "failed" },
 	// A sandbox may be asked twice, and its last event may still come to an end.
 	draining: { finished: "draining", drain: "draining", exited: "stopped", fail: "failed" },
 	// Nothing leaves these two; that the process ends after all, or is asked to, changes nothing.
@@ -96,7 +107,7 @@ export function isEnded(state: SandboxState): boolean {
 	return state === "stopped" || state === "failed";
 }
 
-/** Whether an event may be handed to it, if need be after a thaw. */
+/** Whether an event may be handed to it, if need be after a thaw or with a start first. */
 export function isAvailable(state: SandboxState): boolean {
-	return state === "idle" || state === "frozen";
+	return state === "idle" || state === "frozen" || state === "reset";
 }

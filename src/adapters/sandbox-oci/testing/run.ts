@@ -18,5 +18,7 @@ export async function runScript(
 	const stderr = collect(sandbox.stderr);
 	await sandbox.start();
 	const exit = await sandbox.exited;
+	// What the script left in the background may hold its output open.
+	await sandbox.kill();
 	return { exit, stdout: await stdout.ended, stderr: await stderr.ended };
 }
