@@ -1,18 +1,59 @@
-import type { Failure } from "./function-contract.ts";
+import type { Failure, InitializationType } from "./function-contract.ts";
 
 /**
- * The one stream of what happens to a function's sandboxes and invocations. Logs, metrics, spans and the bill all read
- * it; nothing else counts or logs lifecycle. Durations are measured milliseconds with fractions.
+ * The one stream of what happens to a function's sandboxes and invocations. Logs, telemetry, metrics, spans and the bill
+ * all read it; nothing else counts or logs lifecycle. Durations are measured milliseconds with fractions.
  */
 export type LifecycleEvent =
-	| { type: "init-start"; phase: InitPhase; atMs: number }
-	| { type: "init-end"; phase: InitPhase; atMs: number; durationMs: number; failure: Failure | undefined }
-	| { type: "invocation-start"; requestId: string; version: string; atMs: number }
+	| { type: "init-start"; phase: InitPhase; initializationType: InitializationType; atMs: number }
+	/** The main process has asked for its first event, or has failed; companions may still be at it. */
+	| {
+			type: "init-runtime-done";
+			phase: InitPhase;
+			initializationType: InitializationType;
+			atMs: number;
+			failure: Failure | undefined;
+	  }
+	| {
+			type: "init-end";
+			phase: InitPhase;
+			initializationType: InitializationType;
+			atMs: number;
+			durationMs: number;
+			failure: Failure | undefined;
+			/** A start after a reset, of a sandbox whose init had been good once: not reported in text logs. */
+			again: boolean;
+	  }
+	| { type: "invocation-start"; requestId: string; version: string; traceId: string | undefined; atMs: number }
+	/** The runtime is done with it: the answer is whole and it asks for the next event, or it has failed. */
+	| { type: "invocation-runtime-done"; requestId: string; atMs: number; runtime: RuntimeDone }
+	/** Everybody is done with it. */
 	| { type: "invocation-end"; requestId: string; atMs: number; report: InvocationReport }
+	| {
+			type: "companion";
+			name: string;
+			state: string;
+			events: readonly string[];
+			errorType: string | undefined;
+			atMs: number;
+	  }
+	| { type: "subscription"; api: "telemetry" | "logs"; name: string; types: readonly string[]; atMs: number }
+	| { type: "logs-dropped"; reason: string; droppedRecords: number; droppedBytes: number; atMs: number }
 	| { type: "sandbox-end"; atMs: number; reason: string };
 
-/** `init`: ahead of the event. `invoke`: the second try, inside the invocation that needs it. */
+/** `init`: ahead of the event. `invoke`: inside the invocation that needs it, after a failed init or a reset. */
 export type InitPhase = "init" | "invoke";
+
+export interface RuntimeDone {
+	durationMs: number;
+	/** From the delivery of the event to the answer's first byte; undefined when there was no answer. */
+	responseLatencyMs: number | undefined;
+	/** From the answer's first byte to its last. */
+	responseDurationMs: number | undefined;
+	producedBytes: number | undefined;
+	failure: Failure | undefined;
+	traceId: string | undefined;
+}
 
 export interface InvocationReport {
 	durationMs: number;
