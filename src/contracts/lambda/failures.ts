@@ -1,14 +1,15 @@
 import type { Failure } from "../../core/invocation/function-contract.ts";
-import { apiErrors } from "./runtime-http.ts";
+import { apiErrors } from "./api-http.ts";
 
-/** `errorType` of a failure, as it stands in REPORT lines and in platform-made payloads (lambda-contract 1.8, 3.4). */
-export function failureType(failure: Failure): string | undefined {
+/** `errorType` of a failure, as it stands in platform-made payloads and, but for a timeout's, in REPORT lines (lambda-contract 1.8, 3.4). */
+export function failureType(failure: Failure): string {
 	switch (failure.kind) {
 		case "timeout":
-			return undefined;
+			return "Sandbox.Timedout";
 		case "exit":
 			return failure.oomKilled ? "Runtime.OutOfMemory" : "Runtime.ExitError";
 		case "runtime":
+		case "companion":
 			return failure.errorType;
 		case "response-too-large":
 			return "Function.ResponseSizeTooLarge";
@@ -21,23 +22,20 @@ export function failureType(failure: Failure): string | undefined {
 
 /** The payload that a caller gets (lambda-contract 3.6); platform-made ones have errorType first. */
 export function failurePayload(failure: Failure, requestId: string): Uint8Array {
+	const made = (message: string) => platformPayload(failureType(failure), requestId, message);
 	switch (failure.kind) {
 		case "runtime":
 			return failure.payload;
 		case "timeout":
-			return platformPayload(
-				"Sandbox.Timedout",
-				requestId,
-				`Task timed out after ${failure.timeoutS.toFixed(2)} seconds`,
-			);
+			return made(`Task timed out after ${failure.timeoutS.toFixed(2)} seconds`);
 		case "exit":
-			return platformPayload(failureType(failure) ?? "Runtime.ExitError", requestId, exitMessage(failure));
+			return made(exitMessage(failure));
 		case "response-too-large":
-			return json({ errorMessage: apiErrors.tooLarge.callerMessage, errorType: "Function.ResponseSizeTooLarge" });
+			return json({ errorMessage: apiErrors.tooLarge.callerMessage, errorType: failureType(failure) });
 		case "invalid-entrypoint":
-			return platformPayload("Runtime.InvalidEntrypoint", requestId, failure.message);
 		case "invalid-working-dir":
-			return platformPayload("Runtime.InvalidWorkingDir", requestId, failure.message);
+		case "companion":
+			return made(failure.message);
 	}
 }
 

@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from "../../base/clock.ts";
 import type { Ids } from "../../base/ids.ts";
 import type { Log } from "../../base/log.ts";
 import type {
@@ -5,45 +6,68 @@ import type {
 	FunctionRevision,
 	SandboxIdentity,
 	SessionListener,
+	SessionSetup,
 } from "../../core/invocation/function-contract.ts";
-import type { LifecycleEvent } from "../../core/invocation/lifecycle.ts";
-import { functionEnvironment, functionProcess } from "./environment.ts";
-import { failurePayload } from "./failures.ts";
+import { extensionEnvironment, functionEnvironment, functionProcess } from "./environment.ts";
+import { failurePayload, failureType } from "./failures.ts";
+import { type StreamingLimits, streamingLimits } from "./limits.ts";
+import { applicationLine } from "./log-application.ts";
 import { lambdaLogLines } from "./log-lines.ts";
-import { RuntimeApi } from "./runtime-api.ts";
+import { SandboxApi } from "./sandbox-api.ts";
 
 /** Unprivileged whatever the image's USER says; the numbers that AWS's own environments show (sbx_user1051). */
 const sandboxUser = { uid: 993, gid: 990 };
 
+export interface LambdaContractOptions {
+	region: string;
+	ids: Ids;
+	log: Log;
+	clock?: Clock;
+	/** The cloud's, unless said otherwise: a local installation may lift them (bytesPerSecond: Infinity). */
+	streaming?: Partial<StreamingLimits>;
+}
+
 /** AWS Lambda's contract for container images. */
 export class LambdaContract implements FunctionContract {
 	readonly endpointVariable = "AWS_LAMBDA_RUNTIME_API";
-	readonly #api: RuntimeApi;
+	readonly companionFolder = "/opt/extensions";
+	readonly companionsDisabledBy = "/opt/disable-extensions-jwigqn8j";
+	readonly #api: SandboxApi;
 	readonly #region: string;
 	readonly #ids: Ids;
 
-	constructor(options: { region: string; ids: Ids; log: Log }) {
-		this.#api = new RuntimeApi(options.log);
-		this.#region = options.region;
-		this.#ids = options.ids;
+	constructor({ region, ids, log, clock = systemClock, streaming }: LambdaContractOptions) {
+		this.#api = new SandboxApi({ log, clock, ids, streaming: { ...streamingLimits, ...streaming } });
+		this.#region = region;
+		this.#ids = ids;
 	}
 
 	process(revision: FunctionRevision, sandbox: SandboxIdentity) {
-		return {
-			...functionProcess(revision),
-			env: functionEnvironment(revision, sandbox, this.#region, this.#credentials()),
-			user: sandboxUser,
-		};
+		return { ...functionProcess(revision), env: this.#environment(revision, sandbox), user: sandboxUser };
 	}
 
-	openSession(listener: SessionListener) {
-		return this.#api.openSession(listener);
+	/** By name, which is the order in which a folder is read in the cloud too (RIE, rapid/start.go). */
+	companions(files: readonly string[]): string[] {
+		if (files.includes(this.companionsDisabledBy)) return [];
+		return files.filter((file) => file.startsWith(`${this.companionFolder}/`)).sort();
+	}
+
+	companionProcess(path: string, revision: FunctionRevision, sandbox: SandboxIdentity) {
+		const { cwd } = functionProcess(revision);
+		return { args: [path], env: extensionEnvironment(this.#environment(revision, sandbox)), cwd, user: sandboxUser };
+	}
+
+	openSession(listener: SessionListener, setup: SessionSetup) {
+		return this.#api.openSession(listener, setup);
 	}
 
 	failurePayload = failurePayload;
+	failureType = failureType;
+	logLines = lambdaLogLines;
+	applicationLine = applicationLine;
 
-	logLines(event: LifecycleEvent, revision: FunctionRevision): string[] {
-		return lambdaLogLines(event, revision);
+	#environment(revision: FunctionRevision, sandbox: SandboxIdentity): Record<string, string> {
+		return functionEnvironment(revision, sandbox, this.#region, this.#credentials());
 	}
 
 	/**

@@ -1,6 +1,8 @@
 import type { Failure, FunctionRevision } from "../../core/invocation/function-contract.ts";
 import type { LifecycleEvent } from "../../core/invocation/lifecycle.ts";
+import { imageCommand } from "./environment.ts";
 import { failureType } from "./failures.ts";
+import { platformRecord } from "./telemetry-records.ts";
 
 /**
  * What a lifecycle event writes into the function's log (lambda-contract 3.4, the text format of 2025-26; 3.5 for JSON).
@@ -12,32 +14,52 @@ export function lambdaLogLines(event: LifecycleEvent, revision: FunctionRevision
 
 function textLines(event: LifecycleEvent, revision: FunctionRevision): string[] {
 	switch (event.type) {
-		case "init-start":
-		case "sandbox-end":
-			return [];
 		case "init-end":
-			return event.failure
-				? [...launchErrorLines(event.failure, revision), initReport(event.phase, event.durationMs, event.failure)]
-				: [];
+			return initLines(event, revision);
 		case "invocation-start":
 			return [`START RequestId: ${event.requestId} Version: ${event.version}`];
 		case "invocation-end":
 			return [`END RequestId: ${event.requestId}`, report(event)];
+		case "companion":
+			return [
+				`EXTENSION\tName: ${event.name}\tState: ${event.state}\tEvents: ${list(event.events)}${
+					event.errorType ? `\tError Type: ${event.errorType}` : ""
+				}`,
+			];
+		case "subscription":
+			return [
+				`${event.api === "logs" ? "LOGS" : "TELEMETRY"}\tName: ${event.name}\tState: Subscribed\tTypes: ${list(
+					event.types.map((type) => type[0]?.toUpperCase() + type.slice(1)),
+				)}`,
+			];
+		default:
+			return [];
 	}
 }
 
-function initReport(phase: string, durationMs: number, failure: Failure): string {
-	return `INIT_REPORT Init Duration: ${durationMs.toFixed(2)} ms\tPhase: ${phase}\t${status(failure)}`;
+function list(items: readonly string[], separator = ", "): string {
+	return `[${items.join(separator)}]`;
+}
+
+/** Failures, and every init of provisioned concurrency; not a start after a reset (lambda-contract 3.3, 3.7). */
+function initLines(event: Extract<LifecycleEvent, { type: "init-end" }>, revision: FunctionRevision): string[] {
+	const { failure, phase, durationMs, again, initializationType } = event;
+	const launch = failure ? launchErrorLines(failure, revision) : [];
+	if (again || (!failure && initializationType === "on-demand")) return launch;
+	const line = `INIT_REPORT Init Duration: ${durationMs.toFixed(2)} ms\tPhase: ${phase}`;
+	return [...launch, failure ? `${line}\t${status(failure)}` : line];
 }
 
 function launchErrorLines(failure: Failure, revision: FunctionRevision): string[] {
 	if (failure.kind !== "invalid-entrypoint" && failure.kind !== "invalid-working-dir") return [];
 	const overrides = revision.configuration.imageConfig ?? {};
-	const list = (items: readonly string[]) => `[${items.join(",")}]`;
 	return [
-		`IMAGE\tLaunch error: ${failure.message}\tEntrypoint: ${list(overrides.entryPoint ?? revision.image.entrypoint)}\tCmd: ${list(
-			overrides.command ?? revision.image.cmd,
-		)}\tWorkingDir: [${overrides.workingDirectory ?? revision.image.workingDir}]`,
+		`IMAGE\tLaunch error: ${failure.message}\tEntrypoint: ${list(
+			overrides.entryPoint ?? revision.image.entrypoint,
+			",",
+		)}\tCmd: ${list(imageCommand(revision), ",")}\tWorkingDir: [${
+			overrides.workingDirectory ?? revision.image.workingDir
+		}]`,
 	];
 }
 
@@ -52,8 +74,15 @@ function report(event: Extract<LifecycleEvent, { type: "invocation-end" }>): str
 	];
 	if (initMs !== undefined) parts.push(`Init Duration: ${initMs.toFixed(2)} ms`);
 	parts.push(failure ? status(failure) : "");
-	const trace = /Root=([^;]+)/.exec(traceId ?? "")?.[1];
-	return parts.join("\t") + (trace ? `\nXRAY TraceId: ${trace}\tSampled: ${/Sampled=1/.test(traceId ?? "")}` : "");
+	return parts.join("\t") + xrayLine(traceId);
+}
+
+/** The second line of a sampled invocation's report. The segment is the caller's: this platform makes none of its own. */
+function xrayLine(traceId: string | undefined): string {
+	const root = /Root=([^;]+)/.exec(traceId ?? "")?.[1];
+	if (!root || !/Sampled=1/.test(traceId ?? "")) return "";
+	const parent = /Parent=([^;]+)/.exec(traceId ?? "")?.[1];
+	return `\nXRAY TraceId: ${root}${parent ? `\tSegmentId: ${parent}` : ""}\tSampled: true`;
 }
 
 function status(failure: Failure): string {
@@ -61,78 +90,39 @@ function status(failure: Failure): string {
 	return `Status: error\tError Type: ${failureType(failure)}`;
 }
 
-function statusRecord(failure: Failure | undefined): { status: string; errorType?: string } {
-	if (!failure) return { status: "success" };
-	const errorType = failureType(failure);
-	return failure.kind === "timeout" || errorType === undefined ? { status: "timeout" } : { status: "error", errorType };
-}
-
-const levels = ["DEBUG", "INFO", "WARN"];
+type Level = "DEBUG" | "INFO" | "WARN";
+const levels: readonly string[] = ["DEBUG", "INFO", "WARN"] satisfies Level[];
 
 function jsonLines(event: LifecycleEvent, revision: FunctionRevision): string[] {
-	const minimum = levels.indexOf(revision.configuration.systemLogLevel ?? "INFO");
-	const entry = jsonEntry(event, revision);
-	if (!entry || levels.indexOf(entry.level) < minimum) return [];
-	return [JSON.stringify({ time: new Date(event.atMs).toISOString(), type: entry.type, record: entry.record })];
+	const least = levels.indexOf(revision.configuration.systemLogLevel ?? "INFO");
+	const level = systemLevel(event);
+	if (level === undefined || levels.indexOf(level) < least) return [];
+	const entry = platformRecord(event, revision);
+	return entry ? [JSON.stringify({ time: new Date(event.atMs).toISOString(), ...entry })] : [];
 }
 
-/** Levels: lambda-contract 3.5. */
-function jsonEntry(
-	event: LifecycleEvent,
-	revision: FunctionRevision,
-): { type: string; level: string; record: object } | undefined {
+/** lambda-contract 3.5; the extensions' own are not confirmed there. */
+function systemLevel(event: LifecycleEvent): Level | undefined {
 	switch (event.type) {
 		case "init-start":
-			return {
-				type: "platform.initStart",
-				level: "DEBUG",
-				record: {
-					initializationType: "on-demand",
-					phase: event.phase,
-					functionName: revision.name,
-					functionVersion: revision.version,
-					instanceMaxMemory: revision.configuration.memoryMiB * 1024 * 1024,
-				},
-			};
+			return "DEBUG";
+		case "init-runtime-done":
+			return event.failure ? "WARN" : "DEBUG";
 		case "init-end":
-			return {
-				type: "platform.initReport",
-				level: event.failure ? "WARN" : "DEBUG",
-				record: {
-					initializationType: "on-demand",
-					phase: event.phase,
-					...statusRecord(event.failure),
-					metrics: { durationMs: round(event.durationMs) },
-				},
-			};
+			if (event.failure) return "WARN";
+			return event.initializationType === "on-demand" ? "DEBUG" : "INFO";
 		case "invocation-start":
-			return {
-				type: "platform.start",
-				level: "INFO",
-				record: { requestId: event.requestId, functionArn: revision.arn, version: event.version },
-			};
+		case "subscription":
+			return "INFO";
+		case "invocation-runtime-done":
+			return event.runtime.failure ? "WARN" : "DEBUG";
 		case "invocation-end":
-			return { type: "platform.report", level: event.report.failure ? "WARN" : "INFO", record: jsonReport(event) };
+			return event.report.failure ? "WARN" : "INFO";
+		case "companion":
+			return event.errorType ? "WARN" : "INFO";
+		case "logs-dropped":
+			return "WARN";
 		case "sandbox-end":
 			return undefined;
 	}
-}
-
-function jsonReport(event: Extract<LifecycleEvent, { type: "invocation-end" }>): object {
-	const { durationMs, billedMs, memorySizeMiB, maxMemoryUsedMiB, initMs, failure } = event.report;
-	return {
-		requestId: event.requestId,
-		metrics: {
-			durationMs: round(durationMs),
-			billedDurationMs: billedMs,
-			memorySizeMB: memorySizeMiB,
-			maxMemoryUsedMB: maxMemoryUsedMiB,
-			...(initMs === undefined ? {} : { initDurationMs: round(initMs) }),
-		},
-		...statusRecord(failure),
-	};
-}
-
-function round(ms: number): number {
-	return Math.round(ms * 1000) / 1000;
 }

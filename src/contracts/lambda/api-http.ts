@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { maxResponseBytes } from "./limits.ts";
 
-interface ApiError {
+export interface ApiError {
 	status: number;
 	errorType: string;
 	errorMessage: string;
@@ -11,6 +11,11 @@ interface ApiError {
 export const apiErrors = {
 	invalidRequestId: { status: 400, errorType: "InvalidRequestID", errorMessage: "Invalid request ID" },
 	truncated: { status: 400, errorType: "TruncatedHTTPRequest", errorMessage: "HTTP request detected as truncated" },
+	invalidMode: {
+		status: 400,
+		errorType: "InvalidFunctionResponseMode",
+		errorMessage: "Invalid function response mode",
+	},
 	tooLarge: {
 		status: 413,
 		errorType: "RequestEntityTooLarge",
@@ -23,19 +28,32 @@ export const apiErrors = {
 		errorType: "InvalidStateTransition",
 		errorMessage: `State transition from ${from} to ${to} failed for runtime. Error: State transition is not allowed`,
 	}),
+	/** Of the Extensions, Telemetry and Logs APIs (lambda-contract 2.1). */
+	forbidden: (errorType: string, errorMessage: string): ApiError => ({ status: 403, errorType, errorMessage }),
+	invalid: (errorMessage: string): ApiError => ({ status: 400, errorType: "ValidationError", errorMessage }),
 };
 
 export function sendError(response: ServerResponse, error: ApiError): void {
-	if (response.headersSent || response.destroyed) return;
 	const { status, errorType, errorMessage } = error;
-	const body = Buffer.from(JSON.stringify({ errorMessage, errorType }));
-	response.writeHead(status, { "Content-Type": "application/json", "Content-Length": body.length }).end(body);
+	sendJson(response, status, Buffer.from(JSON.stringify({ errorMessage, errorType })));
 }
 
 const accepted = Buffer.from('{"status":"OK"}\n');
 
 export function sendAccepted(response: ServerResponse): void {
-	response.writeHead(202, { "Content-Type": "application/json", "Content-Length": accepted.length }).end(accepted);
+	sendJson(response, 202, accepted);
+}
+
+export function sendJson(
+	response: ServerResponse,
+	status: number,
+	body: Uint8Array,
+	headers: Record<string, string> = {},
+): void {
+	if (response.headersSent || response.destroyed) return;
+	response
+		.writeHead(status, { "Content-Type": "application/json", "Content-Length": body.length, ...headers })
+		.end(body);
 }
 
 /**
@@ -57,4 +75,30 @@ export function readBody(request: IncomingMessage, limit: number): Promise<Buffe
 		request.once("close", () => resolve("truncated"));
 		request.once("error", () => resolve("truncated"));
 	});
+}
+
+/** The body of a registration or subscription as JSON; undefined when an answer has been given instead. */
+export async function readJson(
+	request: IncomingMessage,
+	response: ServerResponse,
+	limit: number,
+	invalid: (why: string) => ApiError,
+): Promise<{ value: unknown } | undefined> {
+	const body = await readBody(request, limit);
+	if (typeof body === "string") {
+		sendError(response, body === "truncated" ? apiErrors.truncated : apiErrors.tooLarge);
+		return undefined;
+	}
+	try {
+		return { value: JSON.parse(body.toString()) };
+	} catch (error) {
+		sendError(response, invalid(error instanceof Error ? error.message : String(error)));
+		return undefined;
+	}
+}
+
+/** A header's value as a string; the first where a client sent several. */
+export function header(request: IncomingMessage, name: string): string | undefined {
+	const value = request.headers[name];
+	return Array.isArray(value) ? value[0] : value;
 }

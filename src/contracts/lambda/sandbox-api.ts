@@ -1,0 +1,168 @@
+/**
+ * The endpoint of every sandbox at once: the Lambda Runtime API 2018-06-01, Extensions API 2020-01-01, Telemetry API
+ * 2022-07-01 and Logs API 2020-08-15. Connections come in already bound to the session of their sandbox, so nothing in a
+ * request can name another one.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { Clock } from "../../base/clock.ts";
+import { systemCode } from "../../base/error.ts";
+import type { Ids } from "../../base/ids.ts";
+import type { Log } from "../../base/log.ts";
+import type { SessionListener, SessionSetup } from "../../core/invocation/function-contract.ts";
+import { apiErrors, sendError } from "./api-http.ts";
+import { headersTimeoutMs, maxHeaderBytes, type StreamingLimits } from "./limits.ts";
+import { SandboxSession } from "./sandbox-session.ts";
+
+const nextPath = "/2018-06-01/runtime/invocation/next";
+const invocationPrefix = "/2018-06-01/runtime/invocation/";
+
+type Handler = (
+	session: SandboxSession,
+	request: IncomingMessage,
+	response: ServerResponse,
+) => Promise<void> | undefined | void;
+
+/** By method and path; the runtime's two calls for each invocation are found before. */
+const routes: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
+	"/2018-06-01/ping": {
+		GET: (_session, _request, response) => void response.writeHead(200, { "Content-Type": "text/plain" }).end("pong"),
+	},
+	[nextPath]: { GET: (session, _request, response) => session.runtime.next(response) },
+	"/2018-06-01/runtime/init/error": {
+		POST: (session, request, response) => session.runtime.initError(request, response),
+	},
+	"/2020-01-01/extension/register": {
+		POST: (session, request, response) => session.extensions.register(request, response),
+	},
+	"/2020-01-01/extension/event/next": {
+		GET: (session, request, response) => session.extensions.next(request, response),
+	},
+	"/2020-01-01/extension/init/error": {
+		POST: (session, request, response) => session.extensions.failed("init", request, response),
+	},
+	"/2020-01-01/extension/exit/error": {
+		POST: (session, request, response) => session.extensions.failed("exit", request, response),
+	},
+	"/2022-07-01/telemetry": {
+		PUT: (session, request, response) => session.subscribe("telemetry", request, response),
+	},
+	"/2020-08-15/logs": {
+		PUT: (session, request, response) => session.subscribe("logs", request, response),
+	},
+};
+
+export interface SandboxApiOptions {
+	log: Log;
+	clock: Clock;
+	ids: Ids;
+	streaming: StreamingLimits;
+}
+
+export class SandboxApi {
+	readonly #server: Server;
+	readonly #sessions = new WeakMap<Socket, SandboxSession>();
+	readonly #options: SandboxApiOptions;
+
+	constructor(options: SandboxApiOptions) {
+		this.#options = options;
+		this.#server = createServer({ keepAlive: true, maxHeaderSize: maxHeaderBytes }, (request, response) =>
+			this.#serve(request, response),
+		);
+		this.#server.headersTimeout = headersTimeoutMs;
+		// A streamed answer may take as long as its function; the invocation's deadline ends it.
+		this.#server.requestTimeout = 0;
+		// A frozen sandbox may hold its connection for hours and then use it.
+		this.#server.keepAliveTimeout = 0;
+		this.#server.on("clientError", (error, socket) => refuseBroken(error, socket));
+	}
+
+	openSession(listener: SessionListener, setup: SessionSetup): SandboxSession {
+		const { clock, ids, streaming } = this.#options;
+		return new SandboxSession(listener, setup, {
+			clock,
+			ids,
+			streaming,
+			accept: (socket, session) => {
+				this.#sessions.set(socket, session);
+				socket.setNoDelay(true);
+				this.#server.emit("connection", socket);
+			},
+		});
+	}
+
+	#serve(request: IncomingMessage, response: ServerResponse): void {
+		const session = this.#sessions.get(request.socket);
+		if (!session) {
+			response.destroy();
+			return;
+		}
+		const work = route(session, request, response);
+		work?.catch((error: unknown) => {
+			this.#options.log.error("A sandbox's request failed", { error, url: request.url });
+			sendError(response, apiErrors.internal);
+		});
+	}
+}
+
+/** Answers one request of a session's sandbox; rejects only for our own mistakes. */
+export function route(
+	session: SandboxSession,
+	request: IncomingMessage,
+	response: ServerResponse,
+): Promise<void> | undefined {
+	const url = request.url ?? "";
+	const query = url.indexOf("?");
+	const path = query < 0 ? url : url.slice(0, query);
+	if (path.startsWith(invocationPrefix) && path !== nextPath) return answer(session, path, request, response);
+	const methods = Object.hasOwn(routes, path) ? routes[path] : undefined;
+	if (!methods) return notFound(response);
+	const handler = methods[request.method ?? ""];
+	return handler ? (handler(session, request, response) as Promise<void> | undefined) : wrongMethod(response);
+}
+
+/** POST /runtime/invocation/{id}/response and /runtime/invocation/{id}/error */
+function answer(
+	session: SandboxSession,
+	path: string,
+	request: IncomingMessage,
+	response: ServerResponse,
+): Promise<void> | undefined {
+	const slash = path.indexOf("/", invocationPrefix.length);
+	const id = path.slice(invocationPrefix.length, slash);
+	const verb = slash < 0 ? "" : path.slice(slash + 1);
+	if (id === "" || (verb !== "response" && verb !== "error")) return notFound(response);
+	if (request.method !== "POST") return wrongMethod(response);
+	return verb === "response"
+		? session.runtime.response(id, request, response)
+		: session.runtime.error(id, request, response);
+}
+
+/** What is no HTTP, too slow or broken off; the client may still listen for the answer. */
+function refuseBroken(error: Error, socket: Duplex): void {
+	if (!socket.writable) {
+		socket.destroy();
+		return;
+	}
+	const code = systemCode(error) ?? "";
+	const { errorMessage, errorType } = apiErrors.truncated;
+	const body = code === "HPE_INVALID_EOF_STATE" ? JSON.stringify({ errorMessage, errorType }) : "";
+	socket.end(
+		`HTTP/1.1 ${clientErrors[code] ?? "400 Bad Request"}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
+			`Content-Length: ${body.length}\r\n\r\n${body}`,
+	);
+}
+
+const clientErrors: Readonly<Record<string, string>> = {
+	HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
+	ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
+};
+
+function notFound(response: ServerResponse): undefined {
+	response.writeHead(404, { "Content-Type": "text/plain" }).end("404 page not found\n");
+}
+
+function wrongMethod(response: ServerResponse): undefined {
+	response.writeHead(405).end();
+}
