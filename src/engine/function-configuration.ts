@@ -1,6 +1,6 @@
 import { SlipwayError } from "../base/error.ts";
-import type { FunctionConfiguration } from "../core/function/function.ts";
-import type { CreateFunctionInput, UpdateConfigurationInput } from "./functions.ts";
+import type { FunctionConfiguration, ImageOverrides } from "../core/function/function.ts";
+import type { CreateFunctionInput, UpdateConfigurationInput } from "./function-inputs.ts";
 
 /** Bytes of all variables, as the JSON text that AWS measures (lambda-contract 3.1). */
 export const maxEnvironmentBytes = 4096;
@@ -47,7 +47,7 @@ export function applyConfiguration(
 		systemLogLevel: json ? (input.systemLogLevel ?? current.systemLogLevel ?? "INFO") : undefined,
 		logGroup: input.logGroup ?? current.logGroup,
 		environment: environment === undefined ? current.environment : emptyToNone(environment),
-		imageConfig: imageConfig === undefined ? current.imageConfig : emptyToNone(imageConfig),
+		imageConfig: imageConfig === undefined ? current.imageConfig : givenOverrides(imageConfig),
 	};
 }
 
@@ -56,6 +56,7 @@ export function checkConfiguration(configuration: FunctionConfiguration): void {
 	within("Memory size", configuration.memoryMiB, 128, 10_240, "MB");
 	within("Timeout", configuration.timeoutS, 1, 900, "seconds");
 	within("Ephemeral storage", configuration.tmpMiB, 512, 10_240, "MB");
+	checkOverrides(configuration.imageConfig ?? {});
 	const json = JSON.stringify(configuration.environment ?? {});
 	if (Buffer.byteLength(json) > maxEnvironmentBytes)
 		throw new SlipwayError(
@@ -68,6 +69,41 @@ export function checkConfiguration(configuration: FunctionConfiguration): void {
 				"INVALID",
 				`Lambda was unable to configure your environment variables because the environment variables you have provided contains reserved keys that are currently not supported for modification. Reserved keys used in this request: ${name}`,
 			);
+}
+
+/** Of an entry point or a command, and of a working directory: the API's model. */
+const maxArguments = 1500;
+const maxWorkingDirectoryLength = 1000;
+
+/** An update replaces all three; an empty one is as good as none, and leaves the image's own. */
+function givenOverrides({ entryPoint, command, workingDirectory }: ImageOverrides): ImageOverrides | undefined {
+	return emptyToNone({
+		...(entryPoint?.length ? { entryPoint } : {}),
+		...(command?.length ? { command } : {}),
+		...(workingDirectory ? { workingDirectory } : {}),
+	});
+}
+
+function checkOverrides({ entryPoint, command, workingDirectory = "" }: ImageOverrides): void {
+	for (const [member, list] of [
+		["entryPoint", entryPoint ?? []],
+		["command", command ?? []],
+	] as const)
+		if (list.length > maxArguments) throw tooLong(member, `[${list.slice(0, 5).join(", ")}, …]`, maxArguments);
+	if (workingDirectory.length > maxWorkingDirectoryLength)
+		throw tooLong("workingDirectory", workingDirectory, maxWorkingDirectoryLength);
+	// No program can be started with one.
+	const all = [...(entryPoint ?? []), ...(command ?? []), workingDirectory];
+	if (all.some((text) => text.includes("\0")))
+		throw new SlipwayError("INVALID", "An ImageConfig has no place for a NUL character");
+}
+
+function tooLong(member: string, value: string, most: number): SlipwayError {
+	return new SlipwayError(
+		"INVALID",
+		`1 validation error detected: Value '${value.slice(0, 256)}' at 'imageConfig.${member}' failed to satisfy constraint: Member must have length less than or equal to ${most}`,
+		{ reason: "ValidationException" },
+	);
 }
 
 /** Set by the platform for every function (AWS Lambda developer guide, "Defined runtime environment variables"). */

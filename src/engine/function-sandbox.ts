@@ -1,53 +1,51 @@
-import type { Clock } from "../base/clock.ts";
-import { isSlipwayError, SlipwayError } from "../base/error.ts";
+import { SlipwayError } from "../base/error.ts";
 import type { Ids } from "../base/ids.ts";
-import type { Rootfs, RootfsStore } from "../core/image/rootfs-store.ts";
 import type {
-	ContractSession,
 	Failure,
-	FunctionContract,
 	FunctionRevision,
+	InitializationType,
+	RuntimeFailure,
+	SandboxIdentity,
+	ShutdownReason,
 } from "../core/invocation/function-contract.ts";
 import type { InvocationRequest, InvocationResult } from "../core/invocation/invocation.ts";
-import type { InitPhase, InvocationReport, LifecycleEvent } from "../core/invocation/lifecycle.ts";
+import type { InitPhase, LifecycleEvent } from "../core/invocation/lifecycle.ts";
 import type { LogStore } from "../core/log/log-store.ts";
-import type { Sandbox, SandboxExit, SandboxRuntime } from "../core/sandbox/sandbox-runtime.ts";
-import { isAvailable, nextSandboxState, type SandboxEvent, type SandboxState } from "../core/sandbox/sandbox-state.ts";
-import { LogPump } from "./log-pump.ts";
+import {
+	isAvailable,
+	isEnded,
+	nextSandboxState,
+	type SandboxEvent,
+	type SandboxState,
+} from "../core/sandbox/sandbox-state.ts";
+import { type EnvironmentDeps, ExecutionEnvironment } from "./execution-environment.ts";
+import { endsProcesses, launchFailure, timeoutOf } from "./failures.ts";
+import { invocationReport, type Measured, runtimeDone } from "./invocation-report.ts";
+import { failureOf, type Outcome, RunningInvocation } from "./running-invocation.ts";
 import { SandboxLog } from "./sandbox-log.ts";
+import type { RunListener, SandboxRun } from "./sandbox-run.ts";
 
-export interface FunctionSandboxDeps {
-	runtime: SandboxRuntime;
-	rootfs: RootfsStore;
-	contract: FunctionContract;
+export interface FunctionSandboxDeps extends EnvironmentDeps {
 	logs: LogStore;
-	clock: Clock;
 	ids: Ids;
-	/** Whether functions may reach the outside. */
-	egress: boolean;
 	/** The meter: every reader of lifecycle events stands behind it. */
 	onLifecycle: (event: LifecycleEvent, revision: FunctionRevision) => void;
 }
 
-/** CPU in proportion to memory: 1,769 MB is one vCPU (lambda-contract 3.8). */
-const memoryMiBPerCpu = 1769;
-/** Processes and threads, and open files (lambda-contract 3.8). */
-const maxPids = 1024;
-const maxOpenFiles = 1024;
-/** Milliseconds that a process gets to ask for its next event when its answer came just before the function's timeout. */
+/** Milliseconds that the processes get to ask for the next event when the answer came just before the function's timeout. */
 const minNextMs = 1000;
-/** Milliseconds to wait for the last output of a process that has ended. */
-const lastOutputMs = 200;
 
-/** Reason of the error that `invoke` throws when the process was gone before it saw the event: another sandbox may take it. */
+/** Reason of the error that `invoke` throws when the processes were gone before they saw the event: another sandbox may take it. */
 export const sandboxGone = "SandboxGone";
 
-type Outcome = { kind: "response"; payload: Uint8Array } | { kind: "failure"; failure: Failure };
-
-/** One execution environment of a function: a sandbox, its contract session, its log. One event at a time. */
+/**
+ * One execution environment of a function: a sandbox, its log, and the processes that run in it. One event at a time.
+ * Processes that fail are replaced by others in the same sandbox (a reset: /tmp stays), which start with the next event.
+ */
 export class FunctionSandbox {
 	readonly id: string;
 	readonly revision: FunctionRevision;
+	readonly initializationType: InitializationType;
 	readonly createdMs: number;
 	state: SandboxState = "creating";
 	lastUsedMs: number;
@@ -62,267 +60,340 @@ export class FunctionSandbox {
 	/** Called when it has to end by itself; whoever listens calls `end` and hears of what goes wrong there. */
 	onOver: (reason: string, error?: unknown) => void = () => {};
 	readonly #deps: FunctionSandboxDeps;
+	readonly #environment: ExecutionEnvironment;
 	readonly #log: SandboxLog;
-	readonly #logStream: string;
-	readonly #session: ContractSession;
 	#created: Promise<void> | undefined;
-	#rootfs: Rootfs | undefined;
-	#sandbox: Sandbox | undefined;
-	#pumps: LogPump[] = [];
-	#ready = false;
-	#reported = true;
-	#settle: ((outcome: Outcome) => void) | undefined;
-	#exited = false;
-	#cancelNext: () => void = () => {};
+	#resetting: Promise<void> | undefined;
+	/** An init of it was good once. */
+	#wasReady = false;
+	/** Its init, or its event: whatever happens to the processes now happens to this. */
+	#current: RunningInvocation | undefined;
+	#cancelDeadline: () => void = () => {};
+	/** Somebody has it who will hand it an event or `release` it. */
+	#claimed = false;
 	#ending: Promise<void> | undefined;
 
-	constructor(deps: FunctionSandboxDeps, revision: FunctionRevision) {
+	constructor(
+		deps: FunctionSandboxDeps,
+		revision: FunctionRevision,
+		initializationType: InitializationType = "on-demand",
+	) {
 		const { clock, ids } = deps;
 		this.#deps = deps;
 		this.revision = revision;
+		this.initializationType = initializationType;
 		this.id = `fn-${ids.hex(8)}`;
 		this.createdMs = clock.now();
 		this.lastUsedMs = this.createdMs;
-		this.#logStream = `${new Date(this.createdMs).toISOString().slice(0, 10).replaceAll("-", "/")}/[${revision.version}]${ids.hex(16)}`;
-		this.#log = new SandboxLog(deps.logs, clock, revision.configuration.logGroup, this.#logStream);
-		this.#session = deps.contract.openSession({
-			onReady: () => this.#onReady(),
-			onInitError: (error) => this.#finish({ kind: "failure", failure: { kind: "runtime", ...error } }),
-			onResponse: (payload) => this.#finish({ kind: "response", payload }),
-			onError: (error) => this.#finish({ kind: "failure", failure: { kind: "runtime", ...error } }),
-		});
+		const day = new Date(this.createdMs).toISOString().slice(0, 10).replaceAll("-", "/");
+		const logStream = `${day}/[${revision.version}]${ids.hex(16)}`;
+		this.#environment = this.#newEnvironment(deps, { id: this.id, logStream, initializationType });
+		this.#log = new SandboxLog(deps.logs, clock, revision.configuration.logGroup, logStream);
 	}
 
 	/**
-	 * Makes the sandbox and runs its init phase. Returns the failure when the image did not get ready within `limitMs`;
-	 * the sandbox is ended then. Throws when the platform could not make it.
+	 * Makes the sandbox, unless it stands ready, and runs its init phase. Returns the failure when the image did not get
+	 * ready within `limitMs`: the sandbox is being reset then and stays the caller's, who may `invoke` it at once (a second
+	 * init, inside that event) or `release` it. Throws when the platform could not make it.
 	 */
 	async initialize(phase: InitPhase, limitMs: number, signal?: AbortSignal): Promise<Failure | undefined> {
 		const { clock } = this.#deps;
+		const { initializationType } = this;
 		const createAt = clock.monotonic();
+		let startAt = createAt;
 		let failure: Failure | undefined;
+		this.#claimed = true;
 		try {
+			await this.#resetting;
 			await this.create(signal);
-			const startAt = clock.monotonic();
+			startAt = clock.monotonic();
 			this.sandboxMs = startAt - createAt;
+			this.#requireProcess();
 			this.#move("started");
-			this.#emit({ type: "init-start", phase, atMs: clock.now() });
+			this.#emit({ type: "init-start", phase, initializationType, atMs: clock.now() });
 			failure = await this.#runInit(limitMs);
-			this.initMs = clock.monotonic() - startAt;
 		} catch (error) {
 			failure = launchFailure(error);
-			await this.end("failure");
-			if (!failure) throw error;
+			if (!failure) {
+				await this.end("failure");
+				throw error;
+			}
 		}
-		if (failure) await this.#lastOutput();
-		this.#emit({ type: "init-end", phase, atMs: clock.now(), durationMs: this.initMs, failure });
-		if (failure) await this.end("failure");
+		this.initMs = clock.monotonic() - startAt;
+		this.#cancelDeadline();
+		if (failure) await this.#run?.lastOutput(failure.kind === "exit");
+		this.#initEnded(phase, failure);
+		if (failure) this.#reset(failure);
 		else if (this.state === "initializing") this.#move("initialized");
 		return failure;
 	}
 
+	/** After a failed `initialize` that no event waits for: `onIdle` tells when the sandbox may take one. */
+	release(): void {
+		this.#claimed = false;
+		if (this.state === "reset") this.onIdle();
+	}
+
+	#initEnded(phase: InitPhase, failure: Failure | undefined): void {
+		const { initializationType, initMs: durationMs } = this;
+		const atMs = this.#deps.clock.now();
+		const again = this.#wasReady;
+		this.#emit({ type: "init-runtime-done", phase, initializationType, atMs, failure });
+		this.#emit({ type: "init-end", phase, initializationType, atMs, durationMs, failure, again });
+		if (!failure) this.#wasReady = true;
+	}
+
+	get #run(): SandboxRun | undefined {
+		return this.#environment.run;
+	}
+
 	/** Makes the sandbox and runs nothing in it yet. Idempotent. */
 	create(signal?: AbortSignal): Promise<void> {
-		this.#created ??= this.#create(signal);
+		this.#created ??= this.#environment.create(signal).then(() => {
+			if (this.state === "creating") this.#move("created");
+		});
 		return this.#created;
 	}
 
-	async #create(signal?: AbortSignal): Promise<void> {
-		const { runtime, rootfs, contract, egress } = this.#deps;
-		const { configuration, image } = this.revision;
-		if (this.#ending) throw new SlipwayError("SANDBOX_FAILED", "The sandbox was given up before it was made");
-		this.#rootfs = await rootfs.acquire(image.diffIds);
-		const sandbox = await runtime.create(
-			{
-				id: this.id,
-				rootfs: this.#rootfs.path,
-				...contract.process(this.revision, { id: this.id, logStream: this.#logStream }),
-				readonlyRoot: true,
-				limits: {
-					memoryMiB: configuration.memoryMiB,
-					cpus: configuration.memoryMiB / memoryMiBPerCpu,
-					pids: maxPids,
-					openFiles: maxOpenFiles,
-					tmpMiB: configuration.tmpMiB,
-				},
-				egress,
-				endpoint: { envName: contract.endpointVariable, onConnection: (socket) => this.#session.onConnection(socket) },
-			},
-			signal,
-		);
-		this.#sandbox = sandbox;
-		const write = (lines: string[]) => this.#log.write(lines);
-		this.#pumps = [new LogPump(sandbox.stdout, write), new LogPump(sandbox.stderr, write)];
-		if (this.state === "creating") this.#move("created");
-		void sandbox.exited.then((exit) => this.#onExit(exit));
+	#newEnvironment(deps: FunctionSandboxDeps, identity: SandboxIdentity): ExecutionEnvironment {
+		const runtimeFailure = (error: RuntimeFailure): Failure => ({ kind: "runtime", ...error });
+		const listener: RunListener = {
+			onReady: () => this.#onReady(),
+			onInitError: (error) => this.#current?.fail(runtimeFailure(error)),
+			onResponse: (payload) => this.#current?.answer({ kind: "response", payload }),
+			onStreamed: ({ bytes, failure }) =>
+				this.#current?.answer({ kind: "streamed", bytes, failure: failure && runtimeFailure(failure) }),
+			onError: (error) => this.#current?.answer({ kind: "failure", failure: runtimeFailure(error) }),
+			onLifecycle: (event) => this.#emit(event),
+			onLines: (lines) => this.#log.write(lines),
+			onExit: (exit) =>
+				this.#onFailure({ kind: "exit", code: exit.code, signal: exit.signal, oomKilled: exit.oomKilled }),
+			onCompanionFailure: (failure) => this.#onFailure(failure),
+		};
+		return new ExecutionEnvironment(deps, this.revision, identity, listener);
 	}
 
 	async #runInit(limitMs: number): Promise<Failure | undefined> {
-		const outcome = this.#outcome(limitMs, () => ({ kind: "timeout", timeoutS: limitMs / 1000 }));
-		await this.#sandbox!.start();
-		const ended = await outcome;
-		return ended.kind === "failure" ? ended.failure : undefined;
+		const init = this.#begin(limitMs, { kind: "timeout", timeoutS: limitMs / 1000 });
+		const started = this.#run!.start();
+		await Promise.race([started, init.done]);
+		// Past a failure the start has nothing more to tell: the processes are about to be ended.
+		started.catch(() => {});
+		return init.done;
+	}
+
+	#begin(limitMs: number, timeout: Failure): RunningInvocation {
+		const running = new RunningInvocation();
+		this.#current = running;
+		this.#cancelDeadline = this.#deps.clock.after(limitMs, () => this.#onDeadline(running, timeout, minNextMs));
+		return running;
+	}
+
+	/** An answer ends the wait of the caller, not the event's time: processes that never ask again would hold their sandbox for ever. */
+	#onDeadline(running: RunningInvocation, timeout: Failure, graceMs: number): void {
+		if (running.hasAnswer && graceMs > 0) {
+			this.#cancelDeadline = this.#deps.clock.after(graceMs, () => this.#onDeadline(running, timeout, 0));
+			return;
+		}
+		this.#run?.session.abandon();
+		running.fail(timeout);
 	}
 
 	/**
-	 * Hands the event over and waits for its end, at most the function's timeout. `sinceMs` (monotonic) is set when an
-	 * init inside this invocation came before. Throws only when the platform failed.
+	 * Hands the event over and waits for its answer, at most the function's timeout; a sandbox that was reset starts its
+	 * processes first, on the event's time. Throws only when the platform failed.
 	 */
-	async invoke(request: InvocationRequest, sinceMs?: number): Promise<InvocationResult> {
+	async invoke(request: InvocationRequest): Promise<InvocationResult> {
 		const { clock } = this.#deps;
-		const { timeoutS } = this.revision.configuration;
+		const timeoutMs = this.revision.configuration.timeoutS * 1000;
+		const startAt = clock.monotonic();
 		const first = this.invocations === 0;
-		const frozen = this.state === "frozen";
-		if (frozen) this.#move("thawed");
-		this.#move("assigned");
-		if (frozen) await this.#sandbox?.thaw();
-		if (this.#exited)
-			throw new SlipwayError("SANDBOX_FAILED", "The sandbox ended before the event reached it", {
-				reason: sandboxGone,
-			});
-		this.#ready = false;
-		this.#reported = false;
-		this.invocations++;
+		const inside = this.state === "reset" || this.state === "resetting";
+		this.#claimed = true;
 		if (request.tail) this.#log.beginTail();
-		const startAt = sinceMs ?? clock.monotonic();
-		const leftMs = timeoutS * 1000 - (clock.monotonic() - startAt);
-		this.#emit({
-			type: "invocation-start",
-			requestId: request.requestId,
-			version: this.revision.version,
-			atMs: clock.now(),
-		});
-		const ended = this.#outcome(leftMs, () => ({ kind: "timeout", timeoutS }));
-		this.#session.deliver({ ...request, deadlineMs: clock.now() + leftMs });
-		const outcome = await ended;
-		const durationMs = clock.monotonic() - startAt;
+		if (inside) {
+			const failure = await this.initialize("invoke", timeoutMs);
+			if (failure) return this.#neverReady(request, startAt, failure);
+		}
+		await this.#assign();
+		this.invocations++;
+		const running = this.#begin(Math.max(1, timeoutMs - (clock.monotonic() - startAt)), timeoutOf(this.revision));
+		const stream = this.#deliver(request, timeoutMs - (clock.monotonic() - startAt));
+		const outcome = await running.answered;
+		this.#emitRuntimeDone(request, outcome, startAt, stream.startedAt);
 		this.lastUsedMs = clock.now();
-		const initMs = first && sinceMs === undefined ? this.initMs : undefined;
-		this.#expectNext(outcome, timeoutS * 1000 - durationMs);
-		const reported = this.#report(request, outcome, durationMs, initMs);
+		this.#claimed = false;
+		const initMs = first && !inside && this.initializationType === "on-demand" ? this.initMs : undefined;
+		const reported = this.#whenDone(request, running, startAt, initMs);
+		reported.then(
+			(failure) => this.#afterInvocation(failure),
+			(error: unknown) => this.onOver("failure", error),
+		);
 		if (request.tail) await reported;
-		else reported.catch((error: unknown) => this.onOver("failure", error));
 		return this.#result(request, outcome, first);
 	}
 
-	/** An invocation that no process was ever ready for: START to REPORT, and the payload for its caller. */
-	async failedInvocation(request: InvocationRequest, sinceMs: number, failure: Failure): Promise<InvocationResult> {
+	async #assign(): Promise<void> {
+		const frozen = this.state === "frozen";
+		if (frozen) this.#move("thawed");
+		this.#move("assigned");
+		if (frozen) await this.#run?.sandbox.thaw();
+		this.#requireProcess();
+	}
+
+	/** It may have ended while it waited. */
+	#requireProcess(): void {
+		if (!this.#run?.exited && !isEnded(this.state)) return;
+		const message = "The sandbox ended before the event reached it";
+		throw new SlipwayError("SANDBOX_FAILED", message, { reason: sandboxGone });
+	}
+
+	#deliver(request: InvocationRequest, leftMs: number): { startedAt: number | undefined } {
 		const { clock } = this.#deps;
-		if (request.tail) this.#log.beginTail();
+		const { requestId, traceId, stream } = request;
+		const times: { startedAt: number | undefined } = { startedAt: undefined };
 		this.#emit({
 			type: "invocation-start",
-			requestId: request.requestId,
+			requestId,
 			version: this.revision.version,
+			traceId,
 			atMs: clock.now(),
 		});
+		this.#run?.session.deliver({
+			...request,
+			deadlineMs: clock.now() + leftMs,
+			...(stream && {
+				stream: (head) => {
+					times.startedAt = clock.monotonic();
+					return stream(head);
+				},
+			}),
+		});
+		return times;
+	}
+
+	/** An invocation that no process was ever ready for: START to REPORT, and the payload for its caller. */
+	async #neverReady(request: InvocationRequest, startAt: number, failure: Failure): Promise<InvocationResult> {
+		const { clock } = this.#deps;
+		const { requestId, traceId } = request;
 		const outcome: Outcome = { kind: "failure", failure };
-		await this.#report(request, outcome, clock.monotonic() - sinceMs, undefined);
+		this.#emit({
+			type: "invocation-start",
+			requestId,
+			version: this.revision.version,
+			traceId,
+			atMs: clock.now(),
+		});
+		this.#emitRuntimeDone(request, outcome, startAt, undefined);
+		this.#report(request, { failure, durationMs: clock.monotonic() - startAt, initMs: undefined, peakBytes: 0 });
+		this.invocations++;
+		this.release();
 		return this.#result(request, outcome, true);
 	}
 
 	#result(request: InvocationRequest, outcome: Outcome, first: boolean): InvocationResult {
-		const failed = outcome.kind === "failure";
+		const { contract } = this.#deps;
+		const failure = failureOf(outcome);
+		const answer = outcome.kind === "response" ? outcome.payload : noPayload;
 		return {
-			payload: failed ? this.#deps.contract.failurePayload(outcome.failure, request.requestId) : outcome.payload,
-			functionError: failed ? "Unhandled" : undefined,
+			payload: failure ? contract.failurePayload(failure, request.requestId) : answer,
+			functionError: failure ? "Unhandled" : undefined,
+			...(failure && { errorType: contract.failureType(failure) }),
 			executedVersion: this.revision.version,
 			logTail: request.tail ? this.#log.endTail() : undefined,
 			coldStart: first ? { sandboxMs: this.sandboxMs, initMs: this.initMs } : undefined,
 		};
 	}
 
-	/** Resolves with how the current phase ends: by the session, by the process's exit, or by the limit. */
-	#outcome(limitMs: number, timedOut: () => Failure): Promise<Outcome> {
-		return new Promise((resolve) => {
-			const cancel = this.#deps.clock.after(limitMs, () => {
-				this.#session.abandon();
-				this.#finish({ kind: "failure", failure: timedOut() });
-			});
-			this.#settle = (outcome) => {
-				cancel();
-				resolve(outcome);
-			};
-		});
-	}
-
-	#finish(outcome: Outcome): void {
-		const settle = this.#settle;
-		this.#settle = undefined;
-		settle?.(outcome);
-	}
-
-	/** An answer ends the wait of the caller, not the event's time: a process that never asks again would hold its sandbox for ever. */
-	#expectNext(outcome: Outcome, leftMs: number): void {
-		if (this.#ready || (outcome.kind === "failure" && endsSandbox(outcome.failure))) return;
-		this.#cancelNext = this.#deps.clock.after(Math.max(leftMs, minNextMs), () => this.onOver("timeout"));
-	}
-
 	#onReady(): void {
-		this.#cancelNext();
-		if (this.state === "initializing") return this.#finish({ kind: "response", payload: new Uint8Array() });
-		this.#ready = true;
-		this.#offer();
+		this.#cancelDeadline();
+		this.#current?.ready();
 	}
 
-	#onExit(exit: SandboxExit): void {
-		this.#exited = true;
-		const failure: Failure = { kind: "exit", code: exit.code, signal: exit.signal, oomKilled: exit.oomKilled };
-		if (this.#settle) this.#finish({ kind: "failure", failure });
+	/** Of the processes: it ends what they are at, or a sandbox that waits. */
+	#onFailure(failure: Failure): void {
+		if (this.state === "initializing" || this.state === "busy") this.#current?.fail(failure);
 		else if (this.state === "created" || isAvailable(this.state)) {
 			this.#move("exited");
 			this.onOver("exit");
-		} else if (this.state === "busy" && this.#reported) this.onOver("exit");
+		}
 	}
 
-	/** END and REPORT, after the last output of the invocation and what it really used. */
-	async #report(
+	#emitRuntimeDone(
 		request: InvocationRequest,
 		outcome: Outcome,
-		durationMs: number,
-		initMs: number | undefined,
-	): Promise<void> {
-		const failure = outcome.kind === "failure" ? outcome.failure : undefined;
-		if (failure?.kind === "exit") await this.#lastOutput();
-		else await outputArrived();
-		for (const pump of this.#pumps) pump.flush();
-		const peakBytes = (await this.#sandbox?.memoryPeak()) ?? 0;
-		const { memoryMiB, timeoutS } = this.revision.configuration;
-		const shownMs = failure?.kind === "timeout" ? timeoutS * 1000 : durationMs;
-		const report: InvocationReport = {
-			durationMs: shownMs,
-			billedMs: Math.max(1, Math.ceil(shownMs + (initMs ?? 0))),
-			memorySizeMiB: memoryMiB,
-			maxMemoryUsedMiB: Math.min(memoryMiB, Math.ceil(peakBytes / 1024 / 1024)),
-			initMs,
-			failure,
-			traceId: request.traceId,
-		};
-		this.#emit({ type: "invocation-end", requestId: request.requestId, atMs: this.#deps.clock.now(), report });
-		this.#reported = true;
-		if (failure && endsSandbox(failure)) this.onOver(failure.kind);
-		// It answered, and went before it asked for the next event.
-		else if (this.#exited) this.onOver("exit");
-		else this.#offer();
+		startAt: number,
+		streamedAt: number | undefined,
+	): void {
+		const { clock } = this.#deps;
+		const nowAt = clock.monotonic();
+		const streamedMs = streamedAt === undefined ? 0 : nowAt - streamedAt;
+		const runtime = runtimeDone(outcome, nowAt - startAt, streamedMs, request.traceId);
+		this.#emit({ type: "invocation-runtime-done", requestId: request.requestId, atMs: clock.now(), runtime });
 	}
 
-	#offer(): void {
-		if (!this.#ready || !this.#reported || this.state !== "busy") return;
+	/** END and REPORT, when everybody is done with the event, after the last output of it and with what it really used. */
+	async #whenDone(
+		request: InvocationRequest,
+		running: RunningInvocation,
+		startAt: number,
+		initMs: number | undefined,
+	): Promise<Failure | undefined> {
+		const failure = await running.done;
+		this.#cancelDeadline();
+		const durationMs = this.#deps.clock.monotonic() - startAt;
+		await this.#run?.lastOutput(failure?.kind === "exit");
+		this.#run?.flush();
+		const peakBytes = (await this.#run?.sandbox.memoryPeak()) ?? 0;
+		this.#report(request, { failure, durationMs, initMs, peakBytes });
+		return failure;
+	}
+
+	#report(request: InvocationRequest, measured: Measured): void {
+		const report = invocationReport(this.revision.configuration, request.traceId, measured);
+		this.#emit({ type: "invocation-end", requestId: request.requestId, atMs: this.#deps.clock.now(), report });
+	}
+
+	#afterInvocation(failure: Failure | undefined): void {
+		if (this.state !== "busy") return;
+		if (failure && endsProcesses(failure)) return this.#reset(failure);
+		if (this.#run?.exited) return this.#reset({ kind: "exit", code: undefined, signal: undefined, oomKilled: false });
 		this.#move("finished");
 		this.onIdle();
+	}
+
+	/** Others take the place of processes that have failed (lambda-contract 3.7); they are made now and start with the next event. */
+	#reset(failure: Failure): void {
+		if (this.#ending) return;
+		this.#move("reset");
+		this.#resetting = this.#replace(failure.kind === "timeout" ? "timeout" : "failure");
+		this.#resetting.then(
+			() => {
+				if (!this.#claimed) this.release();
+			},
+			(error: unknown) => this.onOver("failure", error),
+		);
+	}
+
+	async #replace(reason: ShutdownReason): Promise<void> {
+		if (this.#run) await this.#environment.reset(reason);
+		// The runtime refused the image: it is asked again with the next event.
+		else this.#created = undefined;
+		if (this.state === "resetting") this.#move("created");
 	}
 
 	/** Stops an idle sandbox's processes in place until the next event. */
 	async freeze(): Promise<void> {
 		if (this.state !== "idle") return;
 		this.#move("frozen");
-		await this.#sandbox?.freeze();
+		await this.#run?.sandbox.freeze();
 	}
 
 	async memoryBytes(): Promise<number | undefined> {
-		return (await this.#sandbox?.stats())?.memoryBytes;
+		return (await this.#run?.sandbox.stats())?.memoryBytes;
 	}
 
-	/** Ends the sandbox and frees what it held. Idempotent. */
+	/** Ends the sandbox and frees what it held, after the orderly end that its processes may ask for. Idempotent. */
 	end(reason: string): Promise<void> {
 		this.#ending ??= this.#end(reason);
 		return this.#ending;
@@ -330,28 +401,18 @@ export class FunctionSandbox {
 
 	async #end(reason: string): Promise<void> {
 		this.#move("drain");
-		this.#finish({ kind: "failure", failure: { kind: "exit", code: undefined, signal: "SIGKILL", oomKilled: false } });
-		this.#cancelNext();
-		this.#session.close();
+		this.#cancelDeadline();
+		this.#current?.fail({ kind: "exit", code: undefined, signal: "SIGKILL", oomKilled: false });
 		// What is just being made has to be there before it can go; how its making ended is its maker's business.
 		await this.#created?.catch(() => {});
+		await this.#resetting?.catch(() => {});
 		try {
-			await this.#sandbox?.[Symbol.asyncDispose]();
+			await this.#environment.end(shutdownReasons[reason] ?? "spindown");
 		} finally {
 			this.#move("exited");
-			try {
-				await this.#rootfs?.release();
-			} finally {
-				this.#emit({ type: "sandbox-end", atMs: this.#deps.clock.now(), reason });
-				this.onEnd();
-			}
+			this.#emit({ type: "sandbox-end", atMs: this.#deps.clock.now(), reason });
+			this.onEnd();
 		}
-	}
-
-	/** The output of a process that has ended is complete when its pipes are; a child that keeps them open is not waited for. */
-	async #lastOutput(): Promise<void> {
-		const { clock } = this.#deps;
-		await Promise.race([Promise.all(this.#pumps.map((pump) => pump.ended)), clock.sleep(lastOutputMs)]);
 	}
 
 	#move(event: SandboxEvent): void {
@@ -360,26 +421,14 @@ export class FunctionSandbox {
 
 	#emit(event: LifecycleEvent): void {
 		this.#log.write(this.#deps.contract.logLines(event, this.revision));
+		this.#run?.session.onLifecycle(event);
 		this.#deps.onLifecycle(event, this.revision);
 	}
 }
 
-function endsSandbox(failure: Failure): boolean {
-	return failure.kind === "timeout" || failure.kind === "exit";
-}
-
-/** An image whose process can't be started fails like an invocation would; anything else is the platform's. */
-function launchFailure(error: unknown): Failure | undefined {
-	if (!isSlipwayError(error, "INVALID_IMAGE")) return undefined;
-	if (error.reason === "InvalidEntrypoint") return { kind: "invalid-entrypoint", message: error.message };
-	if (error.reason === "InvalidWorkingDir") return { kind: "invalid-working-dir", message: error.message };
-	return undefined;
-}
-
-/**
- * What the process wrote before it answered is in the pipe by then: two turns of the event loop, each with its poll
- * phase, read all that a pipe holds.
- */
-function outputArrived(): Promise<void> {
-	return new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
-}
+const noPayload = new Uint8Array();
+const shutdownReasons: Readonly<Record<string, ShutdownReason>> = {
+	timeout: "timeout",
+	failure: "failure",
+	exit: "failure",
+};

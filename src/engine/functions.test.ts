@@ -1,69 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { systemClock } from "../base/clock.ts";
-import { type ErrorCode, isSlipwayError, SlipwayError } from "../base/error.ts";
-import { randomIds } from "../base/ids.ts";
-import { silentLog } from "../base/log.ts";
+import { SlipwayError } from "../base/error.ts";
 import { FakeFunctionStore } from "../core/function/fake-function-store.ts";
 import type { FunctionStore } from "../core/function/function-store.ts";
-import type { Digest } from "../core/image/digest.ts";
-import type { FunctionRevision } from "../core/invocation/function-contract.ts";
-import { type FunctionImages, Functions } from "./functions.ts";
+import { digest, failsWith, imageUri, openFunctions, role } from "./testing/functions.ts";
 
-const role = "arn:aws:iam::123456789012:role/r";
-const image = (n: number) => ({ name: "f", role, imageUri: `registry/app:v${n}` });
-const digest = (n: number): Digest => `sha256:${String(n).repeat(64)}`;
-
-/** Images whose preparation waits for the test. */
-class HeldImages implements FunctionImages {
-	readonly waiting: { finish: () => void; fail: (error: unknown) => void }[] = [];
-	hold = false;
-	async resolve(imageUri: string) {
-		const version = Number(/v(\d)/.exec(imageUri)?.[1]);
-		if (!version)
-			throw new SlipwayError("INVALID_IMAGE", `Source image ${imageUri} does not exist. Provide a valid source image.`);
-		const runnable = {
-			diffIds: [digest(version)],
-			entrypoint: ["/e"],
-			cmd: [],
-			env: {},
-			workingDir: "/",
-			user: "",
-			architecture: "x86_64",
-			size: 10,
-		};
-		return {
-			resolvedImageUri: `registry/app@${digest(version)}#v${version}`,
-			manifestDigest: digest(version),
-			image: runnable,
-		};
-	}
-	async prepare() {
-		if (!this.hold) return;
-		await new Promise<void>((resolve, reject) => this.waiting.push({ finish: resolve, fail: reject }));
-	}
-}
-
-async function open(store: FunctionStore = new FakeFunctionStore()) {
-	const images = new HeldImages();
-	const changes: string[] = [];
-	const active: FunctionRevision[] = [];
-	const functions = await Functions.open({
-		store,
-		images,
-		clock: systemClock,
-		ids: randomIds,
-		log: silentLog,
-		region: "us-east-1",
-		accountId: "123456789012",
-		onRevisionChange: (name) => changes.push(name),
-		onActive: (revision) => active.push(revision),
-	});
-	return { functions, images, store, changes, active };
-}
-
-const failsWith = (code: ErrorCode, message?: RegExp) => (error: unknown) =>
-	isSlipwayError(error, code) && (message === undefined || message.test(error.message));
+const image = (n: number) => ({ name: "f", role, imageUri: imageUri(n) });
+const open = (store: FunctionStore = new FakeFunctionStore()) => openFunctions({ store });
 
 test("a function is Pending, then Active under a new revision id, with the defaults of the cloud", async () => {
 	const { functions, active } = await open();
@@ -90,12 +33,12 @@ test("while Pending it can't be invoked, updated, or made again", async () => {
 	const { functions, images } = await open();
 	images.hold = true;
 	await functions.create(image(1));
-	assert.throws(() => functions.activeRevision("f"), failsWith("CONFLICT", /following state: Pending$/));
+	assert.throws(() => functions.revision("f"), failsWith("CONFLICT", /following state: Pending$/));
 	await assert.rejects(functions.updateConfiguration("f", { timeoutS: 5 }), failsWith("CONFLICT"));
 	await assert.rejects(functions.create(image(2)), failsWith("ALREADY_EXISTS", /^Function already exist: f$/));
 	images.waiting[0]?.finish();
 	await functions.settled();
-	assert.equal(functions.activeRevision("f").name, "f");
+	assert.equal(functions.revision("f").name, "f");
 });
 
 test("an image that can't be found refuses the creation and leaves nothing", async () => {
@@ -122,7 +65,7 @@ test("an image that can't be unpacked makes it Failed with the reason", async ()
 		reason: "Layer is broken",
 		reasonCode: "InvalidImage",
 	});
-	assert.throws(() => functions.activeRevision("f"), failsWith("CONFLICT", /Failed$/));
+	assert.throws(() => functions.revision("f"), failsWith("CONFLICT", /Failed$/));
 });
 
 test("a layer that is not what its image says is the image's fault; a full disk is not", async () => {
@@ -140,18 +83,17 @@ test("a layer that is not what its image says is the image's fault; a full disk 
 });
 
 test("during an update the old code serves, a second update is refused, and a failed one changes nothing", async () => {
-	const { functions, images, changes } = await open();
+	const { functions, images, ended } = await open();
 	await functions.create(image(1));
 	await functions.settled();
 	images.hold = true;
-	changes.length = 0;
 	const updating = await functions.updateCode("f", { imageUri: "registry/app:v2" });
 	assert.deepEqual(updating.lastUpdate, {
 		status: "InProgress",
 		reason: "The function is being created.",
 		reasonCode: "Creating",
 	});
-	assert.deepEqual(functions.activeRevision("f").image.diffIds, [digest(1)]);
+	assert.deepEqual(functions.revision("f").image.diffIds, [digest(1)]);
 	await assert.rejects(
 		functions.updateCode("f", { imageUri: "registry/app:v3" }),
 		failsWith(
@@ -162,13 +104,16 @@ test("during an update the old code serves, a second update is refused, and a fa
 	images.waiting[0]?.fail(new SlipwayError("EXHAUSTED", "No space is left"));
 	await functions.settled();
 	assert.equal(functions.get("f").lastUpdate.status, "Failed");
-	assert.deepEqual(functions.activeRevision("f").image.diffIds, [digest(1)]);
-	assert.deepEqual(changes, []);
+	assert.deepEqual(functions.revision("f").image.diffIds, [digest(1)]);
+	assert.equal(ended.length, 0);
 	images.hold = false;
 	await functions.updateCode("f", { imageUri: "registry/app:v2" });
 	await functions.settled();
-	assert.deepEqual(functions.activeRevision("f").image.diffIds, [digest(2)]);
-	assert.deepEqual(changes, ["f"]);
+	assert.deepEqual(functions.revision("f").image.diffIds, [digest(2)]);
+	assert.deepEqual(
+		ended.map((revision) => [revision.name, revision.version, revision.image.diffIds]),
+		[["f", "$LATEST", [digest(1)]]],
+	);
 });
 
 test("a revision id that is not the latest is refused; a dry run changes nothing", async () => {
@@ -240,7 +185,7 @@ test("a function deleted while its image is on the way stays deleted, and its na
 	images.waiting[0]?.finish();
 	images.waiting[1]?.finish();
 	await functions.settled();
-	assert.equal(functions.activeRevision("f").image.diffIds[0], digest(2));
+	assert.equal(functions.revision("f").image.diffIds[0], digest(2));
 	assert.equal((await store.list()).length, 1);
 	await assert.rejects(functions.delete("other"), failsWith("NOT_FOUND"));
 });
@@ -255,7 +200,7 @@ test("a new daemon takes up what the old one left in progress", async () => {
 	assert.equal(second.active.length, 1);
 	const third = await open(first.store);
 	assert.equal(third.active.length, 0, "an active function is not touched at start");
-	assert.deepEqual(third.functions.activeRevision("f").image.diffIds, [digest(1)]);
+	assert.deepEqual(third.functions.revision("f").image.diffIds, [digest(1)]);
 });
 
 test("pages by name", async () => {
@@ -283,4 +228,88 @@ test("a write that fails changes nothing in memory", async () => {
 	await assert.rejects(functions.updateConfiguration("f", { timeoutS: 60 }), failsWith("EXHAUSTED"));
 	assert.equal(functions.get("f").configuration.timeoutS, 3);
 	assert.equal(functions.get("f").lastUpdate.status, "Successful");
+});
+
+test("an ImageConfig is replaced whole; what is empty in it is the image's own, and its bounds hold", async () => {
+	const { functions } = await open();
+	await functions.create({ ...image(1), imageConfig: { command: ["x"], entryPoint: [], workingDirectory: "" } });
+	await functions.settled();
+	assert.deepEqual(functions.get("f").configuration.imageConfig, { command: ["x"] });
+	const update = (imageConfig: { entryPoint?: string[]; command?: string[]; workingDirectory?: string }) =>
+		functions.updateConfiguration("f", { imageConfig });
+	await update({ workingDirectory: "/w" });
+	await functions.settled();
+	assert.deepEqual(functions.get("f").configuration.imageConfig, { workingDirectory: "/w" });
+	await update({ command: [] });
+	await functions.settled();
+	assert.equal(functions.get("f").configuration.imageConfig, undefined);
+	const many = Array.from({ length: 1501 }, () => "a");
+	for (const imageConfig of [{ command: many }, { entryPoint: many }, { workingDirectory: "w".repeat(1001) }])
+		await assert.rejects(
+			update(imageConfig),
+			failsWith("INVALID", /at 'imageConfig\..*have length less than or equal to 1/, "ValidationException"),
+		);
+	await assert.rejects(update({ command: ["a\0b"] }), failsWith("INVALID", /NUL/));
+});
+
+test("tags change the revision id, not the revision, and end at 50", async () => {
+	const { functions, ended } = await open();
+	await functions.create(image(1));
+	await functions.settled();
+	const { revisionId } = functions.get("f");
+	await functions.tag("f", { a: "1" });
+	assert.notEqual(functions.get("f").revisionId, revisionId);
+	const fifty = Object.fromEntries(Array.from({ length: 50 }, (_, i) => [`t${i}`, ""]));
+	await assert.rejects(functions.tag("f", fifty), failsWith("INVALID", "Number of tags exceeds resource tag limit."));
+	await functions.untag("f", ["a"]);
+	await functions.tag("f", fifty);
+	assert.deepEqual(ended, []);
+});
+
+test("tags that arrive during an activation do not lose it", async () => {
+	const { functions, images } = await open();
+	images.hold = true;
+	await functions.create(image(1));
+	await functions.tag("f", { a: "1" });
+	await functions.setRecursiveLoop("f", "Allow");
+	images.waiting[0]?.finish();
+	await functions.settled();
+	const { state, tags, recursiveLoop } = functions.get("f");
+	assert.deepEqual([state.state, tags, recursiveLoop], ["Active", { a: "1" }, "Allow"]);
+});
+
+test("an image that is gone by the time it is fetched is ImageDeleted, one that may not be read ImageAccessDenied", async () => {
+	for (const [error, reasonCode] of [
+		[new SlipwayError("INVALID_IMAGE", "Not there", { reason: "ImageNotFound" }), "ImageDeleted"],
+		[new SlipwayError("FORBIDDEN", "Not yours"), "ImageAccessDenied"],
+		[new Error("A bug"), "InternalError"],
+	] as const) {
+		const { functions, images } = await open();
+		images.hold = true;
+		await functions.create(image(1));
+		images.waiting[0]?.fail(error);
+		await functions.settled();
+		const { state } = functions.get("f");
+		assert.ok(state.state === "Failed");
+		assert.deepEqual([state.reasonCode, state.reason.includes("bug")], [reasonCode, false]);
+	}
+});
+
+test("an activation whose last write failed is taken up when somebody asks for the function", async () => {
+	const store = new FakeFunctionStore();
+	const { functions, images } = await open(store);
+	images.hold = true;
+	await functions.create(image(1));
+	const { put } = store;
+	store.put = async () => {
+		throw new SlipwayError("EXHAUSTED", "No space is left on the device");
+	};
+	images.waiting[0]?.finish();
+	await functions.settled();
+	store.put = put;
+	for (let i = 0; i < 3; i++) assert.equal(functions.get("f").state.state, "Pending");
+	assert.equal(images.waiting.length, 2, "once, however often it is asked for");
+	images.waiting[1]?.finish();
+	await functions.settled();
+	assert.equal(functions.get("f").state.state, "Active");
 });

@@ -47,4 +47,18 @@ export const migrations: readonly string[] = [
 		record TEXT NOT NULL -- JSON, core/function/function.ts
 	) STRICT;
 	`,
+	`
+	CREATE TABLE function_version (
+		function TEXT NOT NULL REFERENCES function (name) ON DELETE CASCADE,
+		version INTEGER NOT NULL,
+		record TEXT NOT NULL, -- JSON, core/function/function.ts
+		PRIMARY KEY (function, version)
+	) STRICT;
+
+	CREATE TABLE deleted_function (
+		id INTEGER PRIMARY KEY, -- in the order of the deletions
+		name TEXT NOT NULL UNIQUE,
+		next_version INTEGER NOT NULL
+	) STRICT;
+	`,
 ];

@@ -7,8 +7,9 @@ import { DatabaseSync } from "node:sqlite";
 import { describe, it } from "node:test";
 import { type ErrorCode, isSlipwayError } from "../../base/error.ts";
 import { longestTurn } from "../../base/testing/longest-turn.ts";
-import { functionRecord, functionStoreContract } from "../../core/function/function-store.contract.ts";
+import { functionRecord, functionStoreContract, functionVersion } from "../../core/function/function-store.contract.ts";
 import { manifest, repository, repositoryStoreContract } from "../../core/repository/repository-store.contract.ts";
+import { migrations } from "./schema.ts";
 import { SqliteStore } from "./sqlite-store.ts";
 
 async function temporary(): Promise<{ root: string; path: string } & AsyncDisposable> {
@@ -90,6 +91,58 @@ describe("SqliteStore", () => {
 		assert.equal(acknowledged, 51);
 		await using store = await SqliteStore.open({ path: folder.path });
 		assert.ok((await store.repositories.listRepositories({ limit: 1000 })).length >= acknowledged);
+	});
+
+	it("publishes a record and its version together or not at all, wherever the process is killed", async () => {
+		let published = 0;
+		for (const [round, ms] of [10, 25, 60].entries()) {
+			await using folder = await temporary();
+			const [store, contract] = ["./sqlite-store.ts", "../../core/function/function-store.contract.ts"].map((path) =>
+				JSON.stringify(new URL(path, import.meta.url).href),
+			);
+			const script = `
+				import { SqliteStore } from ${store};
+				import { functionRecord, functionVersion } from ${contract};
+				const store = await SqliteStore.open({ path: ${JSON.stringify(folder.path)} });
+				await store.functions.put(functionRecord("f"));
+				setTimeout(() => process.kill(process.pid, "SIGKILL"), ${ms});
+				for (let i = 1; ; i++) {
+					const both = store.functions.put(functionRecord("f", { nextVersion: i + 1 }), functionVersion("f", String(i)));
+					if (i % 3 === 0) store.functions.deleteVersion(functionRecord("f", { nextVersion: i + 1, tags: { deleted: String(i) } }), String(i));
+					await both;
+				}`;
+			const file = join(folder.root, "writer.mjs");
+			await writeFile(file, script);
+			const killed = spawnSync(process.execPath, ["--disable-warning=ExperimentalWarning", file], { encoding: "utf8" });
+			assert.equal(killed.signal, "SIGKILL", killed.stderr);
+			await using reopened = await SqliteStore.open({ path: folder.path });
+			const [record] = await reopened.functions.list();
+			const numbers = (await reopened.functions.listVersions()).map(({ version }) => Number(version));
+			const last = (record?.nextVersion ?? 0) - 1;
+			const deleted = (i: number) => i % 3 === 0 && (i < last || record?.tags.deleted === String(i));
+			const expected = Array.from({ length: last }, (_, i) => i + 1).filter((i) => !deleted(i));
+			assert.deepEqual(numbers, expected, `round ${round}`);
+			published += last;
+		}
+		assert.ok(published > 3, "the kills came in the middle of the work");
+	});
+
+	it("opens what the first release wrote: functions without versions, aliases or anything else", async () => {
+		await using folder = await temporary();
+		const first = new DatabaseSync(folder.path);
+		first.exec(migrations[0] ?? "");
+		first.exec("PRAGMA user_version = 1");
+		const { name, arn, revisionId, lastModifiedMs, createdMs, configuration, code, state, lastUpdate, tags } =
+			functionRecord("old", { tags: { kept: "yes" } });
+		const record = { name, arn, revisionId, lastModifiedMs, createdMs, configuration, code, state, lastUpdate, tags };
+		first.prepare("INSERT INTO function (name, record) VALUES (?, ?)").run(name, JSON.stringify(record));
+		first.close();
+		await using store = await SqliteStore.open({ path: folder.path });
+		const [opened] = await store.functions.list();
+		const whole = functionRecord("old", { tags: { kept: "yes" } });
+		assert.deepEqual(JSON.parse(JSON.stringify(opened)), JSON.parse(JSON.stringify(whole)));
+		await store.functions.put({ ...whole, nextVersion: 2 }, functionVersion("old", "1"));
+		assert.equal((await store.functions.listVersions()).length, 1);
 	});
 
 	it("shares commits between concurrent writes, each failing alone, without blocking the event loop", async (t) => {

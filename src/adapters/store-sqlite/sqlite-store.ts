@@ -1,14 +1,16 @@
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import { SlipwayError } from "../../base/error.ts";
-import type { FunctionRecord } from "../../core/function/function.ts";
-import type { FunctionStore } from "../../core/function/function-store.ts";
+import type { FunctionRecord, FunctionVersion } from "../../core/function/function.ts";
+import type { DeletedNumber, FunctionStore } from "../../core/function/function-store.ts";
 import type { RepositoryStore } from "../../core/repository/repository-store.ts";
+import type { VersionRow } from "./function-queries.ts";
 import { type Call, fromWire, type Message } from "./protocol.ts";
+import { parseFunctionRecord } from "./stored-function.ts";
 
 /** Calls under way at once: past it they are THROTTLED rather than held in memory without bound. */
 const maxPending = 10_000;
-/** Functions parsed between two turns of the event loop; one takes about 10 microseconds. */
+/** Functions, or versions, parsed between two turns of the event loop; one takes about 10 microseconds. */
 const functionsPerPage = 200;
 
 /** Every method of the port, so that a new one can't be forgotten here. */
@@ -68,9 +70,17 @@ export class SqliteStore implements AsyncDisposable {
 			]),
 		) as unknown as RepositoryStore;
 		this.functions = {
-			put: async (record) => void (await this.#call("functions", "put", [record.name, JSON.stringify(record)])),
+			put: async (record, version) => {
+				const versionParts = version ? [Number(version.version), JSON.stringify(version)] : [];
+				await this.#call("functions", "put", [record.name, JSON.stringify(record), ...versionParts]);
+			},
 			delete: async (name) => void (await this.#call("functions", "delete", [name])),
+			deleteVersion: async (record, version) => {
+				await this.#call("functions", "deleteVersion", [record.name, JSON.stringify(record), Number(version)]);
+			},
 			list: () => this.#listFunctions(),
+			listVersions: () => this.#listVersions(),
+			listDeletedNumbers: async () => (await this.#call("functions", "deletedNumbers", [])) as DeletedNumber[],
 		};
 	}
 
@@ -118,10 +128,22 @@ export class SqliteStore implements AsyncDisposable {
 		for (let after = ""; ; ) {
 			const parameters = [after, functionsPerPage];
 			const page = (await this.#call("functions", "page", parameters)) as { name: string; record: string }[];
-			for (const { record } of page) records.push(JSON.parse(record) as FunctionRecord);
+			for (const { record } of page) records.push(parseFunctionRecord(record));
 			const last = page.at(-1);
 			if (!last || page.length < functionsPerPage) return records;
 			after = last.name;
+		}
+	}
+
+	async #listVersions(): Promise<FunctionVersion[]> {
+		const versions: FunctionVersion[] = [];
+		for (let after = { name: "", version: 0 }; ; ) {
+			const parameters = [after.name, after.version, functionsPerPage];
+			const page = (await this.#call("functions", "versionPage", parameters)) as VersionRow[];
+			for (const { record } of page) versions.push(JSON.parse(record) as FunctionVersion);
+			const last = page.at(-1);
+			if (!last || page.length < functionsPerPage) return versions;
+			after = last;
 		}
 	}
 }

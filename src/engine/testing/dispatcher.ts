@@ -1,4 +1,5 @@
 import type { TestContext } from "node:test";
+import { SlipwayError } from "../../base/error.ts";
 import { randomIds } from "../../base/ids.ts";
 import { type Log, silentLog } from "../../base/log.ts";
 import { LambdaContract } from "../../contracts/lambda/lambda-contract.ts";
@@ -52,6 +53,12 @@ export function revision(name = "f", change: Partial<FunctionRevision["configura
 export interface Setup extends Partial<FakeSandboxRuntimeOptions> {
 	revisions?: FunctionRevision[];
 	options?: Partial<DispatcherOptions>;
+	/** By function name. */
+	reserved?: Record<string, number>;
+	/** The image's files are gone from this machine. */
+	lostLayers?: boolean;
+	/** Absolute paths of the image's companions. */
+	companions?: string[];
 	log?: Log;
 }
 
@@ -62,18 +69,33 @@ export function recordingLog(): { log: Log; lines: string[] } {
 	return { log: { ...silentLog, warn: keep, error: keep }, lines };
 }
 
-export function setUp(t: TestContext, { revisions = [revision()], options = {}, log = silentLog, ...fake }: Setup) {
+export function setUp(
+	t: TestContext,
+	{
+		revisions = [revision()],
+		options = {},
+		reserved = {},
+		companions = [],
+		lostLayers = false,
+		log = silentLog,
+		...fake
+	}: Setup,
+) {
 	const runtime = new FakeSandboxRuntime({ program: fakeFunction(({ payload }) => payload), ...fake });
 	const logs = new FakeLogStore();
 	const meter = new Meter();
+	const gone: string[] = [];
 	let acquired = 0;
 	const rootfs = {
 		acquire: async () => {
+			if (lostLayers) throw new SlipwayError("NOT_FOUND", "Layer sha256:… is not unpacked");
 			acquired++;
-			return { path: "/", release: async () => void acquired-- };
+			const files = async (folder: string) => companions.filter((path) => path.startsWith(`${folder}/`));
+			return { path: "/", files, release: async () => void acquired-- };
 		},
 	} as unknown as RootfsStore;
-	const current = new Map(revisions.map((each) => [each.name, each]));
+	const key = ({ name, version }: FunctionRevision) => (version === "$LATEST" ? name : `${name}:${version}`);
+	const current = new Map(revisions.map((each) => [key(each), each]));
 	const dispatcher = new Dispatcher(
 		{
 			runtime,
@@ -84,8 +106,11 @@ export function setUp(t: TestContext, { revisions = [revision()], options = {}, 
 			ids: randomIds,
 			log,
 			egress: false,
+			onCodeGone: async (revision) => void gone.push(revision.id),
 			onLifecycle: meter.record,
-			activeRevision: (name) => current.get(name)!,
+			resolveRevision: (name, qualifier) => current.get(qualifier === undefined ? name : `${name}:${qualifier}`)!,
+			reservedConcurrency: (name) => reserved[name],
+			unreservedConcurrency: () => 100 - Object.values(reserved).reduce((sum, count) => sum + count, 0),
 		},
 		{
 			maxSandboxes: 50,
@@ -111,5 +136,5 @@ export function setUp(t: TestContext, { revisions = [revision()], options = {}, 
 	const idle = async () => {
 		while ((await dispatcher.sandboxes()).some((sandbox) => sandbox.state === "busy")) await new Promise(setImmediate);
 	};
-	return { runtime, dispatcher, invoke, messages, meter, current, idle, acquired: () => acquired };
+	return { runtime, dispatcher, invoke, messages, meter, current, idle, gone, acquired: () => acquired };
 }

@@ -11,7 +11,10 @@ export interface FakeEvent {
 export type FakeAnswer = string | { error: string } | { exit: number } | { hang: true };
 
 /** A runtime client over real HTTP for the fake sandbox runtime: asks, hands the event to the handler, posts its answer. */
-export function fakeFunction(handler: (event: FakeEvent) => FakeAnswer | Promise<FakeAnswer>): FakeProgram {
+export function fakeFunction(
+	handler: (event: FakeEvent) => FakeAnswer | Promise<FakeAnswer>,
+	{ asksAgain = true } = {},
+): FakeProgram {
 	return async (process) => {
 		const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
 		process.signal.addEventListener("abort", () => agent.destroy());
@@ -30,6 +33,7 @@ export function fakeFunction(handler: (event: FakeEvent) => FakeAnswer | Promise
 			else if ("error" in answer) await call("POST", `invocation/${requestId}/error`, answer.error);
 			else if ("exit" in answer) return answer.exit;
 			else await ended;
+			if (!asksAgain) await ended;
 		}
 	};
 }

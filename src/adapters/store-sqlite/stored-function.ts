@@ -1,0 +1,35 @@
+import type { FunctionRecord } from "../../core/function/function.ts";
+
+/** What records written before versions, aliases, policies, concurrency and URLs existed lack, and what it means that they lack it. */
+function added(): Omit<FunctionRecord, keyof FirstRecord> {
+	return {
+		nextVersion: 1,
+		aliases: {},
+		policies: {},
+		reservedConcurrency: undefined,
+		provisionedConcurrency: {},
+		urls: {},
+		recursiveLoop: "Terminate",
+	};
+}
+
+/** A record as 0.1 wrote it. */
+type FirstRecord = Pick<
+	FunctionRecord,
+	| "name"
+	| "arn"
+	| "revisionId"
+	| "lastModifiedMs"
+	| "createdMs"
+	| "configuration"
+	| "code"
+	| "state"
+	| "lastUpdate"
+	| "active"
+	| "tags"
+>;
+
+/** Reads a record of this release or an earlier one. */
+export function parseFunctionRecord(json: string): FunctionRecord {
+	return { ...added(), ...(JSON.parse(json) as FirstRecord & Partial<FunctionRecord>) };
+}
