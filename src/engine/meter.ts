@@ -44,7 +44,8 @@ export class Meter {
 			this.#usage.set(revision.name, usage);
 		}
 		if (event.type === "init-end") {
-			usage.coldStarts++;
+			// Neither what is initialised before any event, nor a second try inside of one.
+			if (event.phase === "init" && event.initializationType === "on-demand") usage.coldStarts++;
 			usage.initMs += event.durationMs;
 			return;
 		}

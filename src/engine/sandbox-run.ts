@@ -1,0 +1,156 @@
+import type { Clock } from "../base/clock.ts";
+import { isSlipwayError } from "../base/error.ts";
+import type {
+	ContractSession,
+	Failure,
+	FunctionContract,
+	LogSource,
+	SessionListener,
+	SessionSetup,
+	ShutdownReason,
+} from "../core/invocation/function-contract.ts";
+import type { Sandbox, SandboxExit, SandboxProcess } from "../core/sandbox/sandbox-runtime.ts";
+import { LogPump } from "./log-pump.ts";
+
+export interface SandboxRunDeps {
+	contract: FunctionContract;
+	clock: Clock;
+	/** False as soon as other processes have taken the place of these: the listener hears no more then. */
+	isCurrent: () => boolean;
+}
+
+/** What a session tells, less what the run sees to itself, and what becomes of the processes. */
+export interface RunListener extends Omit<SessionListener, "onCompanionsReady" | "onCompanionError"> {
+	/** Whole lines that the processes wrote, as they belong into the function's log. */
+	onLines(lines: string[]): void;
+	/** The main process has ended. */
+	onExit(exit: SandboxExit): void;
+	/** A companion could not be started, has ended before it was asked to, or said that it can't go on. */
+	onCompanionFailure(failure: Failure): void;
+}
+
+/** Milliseconds to wait for the last output of a process that has ended. */
+const lastOutputMs = 200;
+/** The main process's share of the time for an orderly end, where companions come after it (RIE, rapid/shutdown.go). */
+const mainShare = 0.3;
+
+/** The processes of a sandbox from one start to their end: the main one, its companions, and their talk with the contract. */
+export class SandboxRun {
+	readonly sandbox: Sandbox;
+	readonly session: ContractSession;
+	/** Whether the main process has ended. */
+	exited = false;
+	readonly #deps: SandboxRunDeps;
+	readonly #setup: SessionSetup;
+	readonly #listener: RunListener;
+	readonly #companionsReady = Promise.withResolvers<void>();
+	readonly #companions = new Map<string, SandboxProcess>();
+	readonly #pumps: LogPump[];
+	#started = false;
+	#ending = false;
+
+	constructor(sandbox: Sandbox, setup: SessionSetup, deps: SandboxRunDeps, listener: RunListener) {
+		this.sandbox = sandbox;
+		this.#setup = setup;
+		this.#deps = deps;
+		this.#listener = listener;
+		this.session = deps.contract.openSession(
+			{
+				...listener,
+				onCompanionsReady: () => this.#companionsReady.resolve(),
+				onCompanionError: (path, errorType) => this.#companionFailed(path, errorType, `${errorType} was reported`),
+			},
+			setup,
+		);
+		this.#pumps = this.#pump(sandbox, "function");
+		void sandbox.exited.then((exit) => {
+			this.exited = true;
+			if (deps.isCurrent()) listener.onExit(exit);
+		});
+	}
+
+	/** Starts the companions and, when they have made themselves known, the main process. INVALID_IMAGE; SANDBOX_FAILED. */
+	async start(): Promise<void> {
+		this.#started = true;
+		for (const path of this.#setup.companions) await this.#startCompanion(path);
+		if (this.#setup.companions.length > 0) await this.#companionsReady.promise;
+		await this.sandbox.start();
+	}
+
+	async #startCompanion(path: string): Promise<void> {
+		const program = this.#deps.contract.companionProcess(path, this.#setup.revision, this.#setup);
+		try {
+			const process = await this.sandbox.exec(program);
+			this.#companions.set(path, process);
+			this.#pumps.push(...this.#pump(process, "extension"));
+			void process.exited.then((exit) => this.#companionFailed(path, "Extension.Crash", exitWords(exit)));
+		} catch (error) {
+			if (!isSlipwayError(error, "INVALID_IMAGE")) throw error;
+			this.#companionFailed(path, "Extension.LaunchError", error.message);
+		}
+	}
+
+	#companionFailed(path: string, errorType: string, message: string): void {
+		if (this.#ending || !this.#deps.isCurrent()) return;
+		const name = path.slice(path.lastIndexOf("/") + 1);
+		this.#listener.onCompanionFailure({ kind: "companion", name, errorType, message });
+	}
+
+	/** Lets out lines that still wait for their end. */
+	flush(): void {
+		for (const pump of this.#pumps) pump.flush();
+	}
+
+	/**
+	 * What the processes wrote before they asked for the next event is in their pipes by then, and is read before the event
+	 * loop's next turn. The output of one that has ended is complete when its pipes are closed; a child that keeps them
+	 * open is not waited for.
+	 */
+	async lastOutput(ended: boolean): Promise<void> {
+		if (!ended) return new Promise((resolve) => setImmediate(resolve));
+		const closed = Promise.all(this.#pumps.slice(0, 2).map((pump) => pump.ended));
+		await Promise.race([closed, this.#deps.clock.sleep(lastOutputMs)]);
+	}
+
+	/** Gives the processes the time for an orderly end that the contract promises them, and not more; then the session is over. */
+	async shutdown(reason: ShutdownReason): Promise<void> {
+		this.#ending = true;
+		const budgetMs = this.#started ? this.session.shutdownMs : 0;
+		if (budgetMs > 0) {
+			await this.sandbox.thaw();
+			const until = this.#deps.clock.now() + budgetMs;
+			if (!this.exited) await this.#endMain(this.#companions.size > 0 ? budgetMs * mainShare : budgetMs);
+			await this.#endCompanions(reason, until);
+		}
+		this.session.close();
+	}
+
+	async #endMain(graceMs: number): Promise<void> {
+		this.sandbox.signal("SIGTERM");
+		await Promise.race([this.sandbox.exited, this.#deps.clock.sleep(graceMs)]);
+		this.sandbox.signal("SIGKILL");
+	}
+
+	async #endCompanions(reason: ShutdownReason, until: number): Promise<void> {
+		const told = this.session.shutdown(reason, until);
+		for (const [path, process] of this.#companions) if (!told.includes(path)) process.signal("SIGKILL");
+		const ended = Promise.all(told.map((path) => this.#companions.get(path)?.exited));
+		if (told.length > 0)
+			await Promise.race([ended, this.#deps.clock.sleep(Math.max(0, until - this.#deps.clock.now()))]);
+	}
+
+	#pump(process: SandboxProcess, source: LogSource): LogPump[] {
+		const { contract } = this.#deps;
+		const onLines = (written: string[]) => {
+			const lines = written.flatMap((line) => contract.applicationLine(line, this.#setup.revision) ?? []);
+			if (lines.length === 0) return;
+			this.#listener.onLines(lines);
+			this.session.onLog(source, lines);
+		};
+		return [new LogPump(process.stdout, onLines), new LogPump(process.stderr, onLines)];
+	}
+}
+
+function exitWords(exit: SandboxExit): string {
+	return exit.signal === undefined ? `exit code ${exit.code ?? "unknown"}` : `ended by ${exit.signal}`;
+}
