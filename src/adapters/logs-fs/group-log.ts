@@ -1,214 +1,215 @@
-import { createReadStream } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, stat, unlink } from "node:fs/promises";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
-import type { Clock } from "../../base/clock.ts";
-import { systemCode } from "../../base/error.ts";
-import type { LogEvent, LogQuery, StoredLogEvent } from "../../core/log/log-store.ts";
+import { SlipwayError } from "../../base/error.ts";
+import {
+	type LogEvent,
+	type LogGroup,
+	type LogGroupSettings,
+	type LogPage,
+	type LogPageQuery,
+	type LogStream,
+	maxEmptyStreams,
+} from "../../core/log/log-store.ts";
+import { GroupBuffer } from "./group-buffer.ts";
+import { emptySettings, type GroupSettings, writeSettings } from "./group-settings.ts";
+import { sequencesPerMs } from "./line.ts";
+import { readPage } from "./read-page.ts";
+import { Segments } from "./segments.ts";
 
-/** Bytes after which a new segment is begun. */
-const segmentBytes = 8 * 1024 * 1024;
-/** Bytes of lines that may wait for the disk, for each group. */
-const maxBufferedBytes = 16 * 1024 * 1024;
+/** Characters that are written at once instead of with the next tick, so that a burst does not fill the buffer. */
+const eagerSize = 4 * 1024 * 1024;
+const dayMs = 24 * 60 * 60 * 1000;
 
-type Line = [timestamp: number, stream: string, message: string];
+export interface GroupLogOptions {
+	group: string;
+	folder: string;
+	now: () => number;
+	maxBytes: number;
+	/** Bytes of segments that one page goes through. */
+	scanBytes: number;
+	/** The folder is not touched before. */
+	ready?: Promise<unknown>;
+}
 
-/** One log group: an appender and its segments, named after the time they were begun so that names sort by age. */
+/** One log group: its waiting lines, its segments and its settings. One piece of work on the folder at a time. */
 export class GroupLog {
-	readonly #folder: string;
-	readonly #clock: Clock;
-	readonly #maxBytes: number;
-	#buffer: string[] = [];
-	#bufferBytes = 0;
-	#dropped = 0;
-	#droppedStream = "";
-	#file: FileHandle | undefined;
-	#fileBytes = 0;
-	#work: Promise<void> = Promise.resolve();
+	readonly #options: GroupLogOptions;
+	readonly #buffer: GroupBuffer;
+	readonly #segments: Segments;
+	#settings: GroupSettings;
+	#isStored = false;
+	#eager = false;
+	#discarded = false;
+	#work: Promise<void>;
 
-	constructor(folder: string, clock: Clock, maxBytes: number) {
-		this.#folder = folder;
-		this.#clock = clock;
-		this.#maxBytes = maxBytes;
+	constructor(options: GroupLogOptions) {
+		this.#options = options;
+		this.#buffer = new GroupBuffer(options.now);
+		this.#segments = new Segments(options.folder, options.maxBytes);
+		this.#settings = emptySettings(options.group, options.now());
+		this.#work = (options.ready ?? Promise.resolve()).then(() => undefined);
+	}
+
+	/** Of a folder that is there already. */
+	async load(settings: GroupSettings | undefined): Promise<void> {
+		await this.#segments.load();
+		this.#isStored = settings !== undefined;
+		this.#settings = settings ?? {
+			...emptySettings(this.#options.group, this.#segments.firstMs ?? this.#options.now()),
+		};
+		this.#buffer.startAfter((this.#segments.lastMs ?? 0) + 1);
 	}
 
 	append(stream: string, events: readonly LogEvent[]): void {
-		for (const { timestamp, message } of events) {
-			if (this.#bufferBytes > maxBufferedBytes) {
-				this.#dropped++;
-				this.#droppedStream = stream;
-				continue;
-			}
-			this.#push([timestamp, stream, message]);
-		}
+		this.#buffer.append(stream, events);
+		if (this.#buffer.size < eagerSize || this.#eager) return;
+		this.#eager = true;
+		// A failure is the next tick's to report: the lines are still there.
+		this.flush()
+			.catch(() => undefined)
+			.finally(() => {
+				this.#eager = false;
+			});
 	}
 
 	/** Lines that wait for the disk, and those that were dropped since it last kept up. */
 	get unwritten(): number {
-		return this.#buffer.length + this.#dropped;
+		return this.#buffer.unwritten;
+	}
+
+	get retentionDays(): number | undefined {
+		return this.#settings.retentionDays;
 	}
 
 	/** Resolves when everything appended so far has been written to its file. */
 	flush(): Promise<void> {
-		this.#work = this.#work.then(
-			() => this.#write(),
-			() => this.#write(),
-		);
-		return this.#work;
+		return this.#after(() => this.#write());
 	}
 
 	async close(): Promise<void> {
 		try {
 			await this.flush();
 		} finally {
-			await this.#file?.close();
-			this.#file = undefined;
+			await this.#after(() => this.#segments.seal());
 		}
 	}
 
-	/** Oldest first. From the end of the range unless `fromStart`. */
-	async read(query: LogQuery & { limit: number }): Promise<StoredLogEvent[]> {
-		const segments = await this.#segments();
-		if (query.fromStart) {
-			const found: StoredLogEvent[] = [];
-			for (const segment of segments) {
-				for await (const event of this.#matching(segment, query)) {
-					found.push(event);
-					if (found.length === query.limit) return found;
-				}
-			}
-			return found;
-		}
-		let found: StoredLogEvent[] = [];
-		for (const segment of segments.reverse()) {
-			const inSegment: StoredLogEvent[] = [];
-			for await (const event of this.#matching(segment, query)) {
-				inSegment.push(event);
-				if (inSegment.length > 2 * query.limit) inSegment.splice(0, inSegment.length - query.limit);
-			}
-			found = [...inSegment, ...found].slice(-query.limit);
-			if (found.length === query.limit) break;
-		}
-		return found;
+	/** Ends without writing: its folder is about to be deleted. */
+	async discard(): Promise<void> {
+		this.#discarded = true;
+		await this.#after(() => this.#segments.seal());
 	}
 
-	async streams(): Promise<{ stream: string; firstMs: number; lastMs: number }[]> {
-		const streams = new Map<string, { stream: string; firstMs: number; lastMs: number }>();
-		for (const segment of await this.#segments())
-			for await (const { stream, timestamp } of this.#matching(segment, {})) {
+	async page(query: LogPageQuery): Promise<LogPage> {
+		await this.flush();
+		const segments = await this.#segments.list();
+		const { deleted } = this.#settings;
+		const { scanBytes } = this.#options;
+		return readPage({ segments, deleted, expiredBeforeMs: this.#expiredBeforeMs(), scanBytes }, query);
+	}
+
+	describe(): LogGroup {
+		const { group, createdMs, retentionDays, tags } = this.#settings;
+		return { group, createdMs, retentionDays, tags: { ...tags }, storedBytes: this.#segments.bytes };
+	}
+
+	async update(change: Partial<LogGroupSettings>): Promise<void> {
+		await this.#change((settings) => {
+			if ("retentionDays" in change) settings.retentionDays = change.retentionDays;
+			if (change.tags) settings.tags = { ...change.tags };
+		});
+		if ("retentionDays" in change) await this.expire();
+	}
+
+	async streams(): Promise<LogStream[]> {
+		await this.flush();
+		const streams = new Map<string, LogStream>();
+		const { deleted } = this.#settings;
+		for (const [stream, createdMs] of Object.entries(this.#settings.streams))
+			streams.set(stream, { stream, createdMs, events: undefined });
+		for (const { index } of await this.#segments.list())
+			for (const [stream, [firstMs, lastMs, firstIngestedMs, lastIngestedMs]] of index.streams) {
+				const hiddenTo = deleted[stream];
+				if (hiddenTo !== undefined && lastIngestedMs < hiddenTo / sequencesPerMs) continue;
 				const known = streams.get(stream);
-				if (known) known.lastMs = Math.max(known.lastMs, timestamp);
-				else streams.set(stream, { stream, firstMs: timestamp, lastMs: timestamp });
+				const events = known?.events ?? { firstMs, lastMs, lastIngestedMs };
+				streams.set(stream, {
+					stream,
+					createdMs: known?.createdMs ?? firstIngestedMs,
+					events: {
+						firstMs: Math.min(events.firstMs, firstMs),
+						lastMs: Math.max(events.lastMs, lastMs),
+						lastIngestedMs: Math.max(events.lastIngestedMs, lastIngestedMs),
+					},
+				});
 			}
-		return [...streams.values()];
+		return [...streams.values()].sort((a, b) => (a.stream < b.stream ? -1 : 1));
 	}
 
-	#push(line: Line): void {
-		const text = textOf(line);
-		this.#buffer.push(text);
-		this.#bufferBytes += text.length;
+	async createStream(stream: string): Promise<void> {
+		if ((await this.streams()).some((known) => known.stream === stream))
+			throw new SlipwayError("ALREADY_EXISTS", `The log stream '${stream}' exists already`, {
+				reason: "LogStreamExists",
+			});
+		await this.#change((settings) => {
+			if (Object.keys(settings.streams).length >= maxEmptyStreams)
+				throw new SlipwayError("EXHAUSTED", `A log group has at most ${maxEmptyStreams} streams that were made empty`);
+			settings.streams[stream] = this.#options.now();
+		});
 	}
 
-	/** What stands in the log where lines are missing: after those that were in the buffer when it was full. */
-	#notice(dropped: number): string {
-		if (dropped === 0) return "";
-		const message = `[slipway] ${dropped} log lines were dropped here: the disk did not keep up`;
-		return textOf([this.#clock.now(), this.#droppedStream, message]);
+	async deleteStream(stream: string): Promise<void> {
+		if (!(await this.streams()).some((known) => known.stream === stream))
+			throw new SlipwayError("NOT_FOUND", `The log stream '${stream}' does not exist`, { reason: "LogStreamUnknown" });
+		const written = new Set((await this.#segments.list()).flatMap(({ index }) => [...index.streams.keys()]));
+		const deletedTo = this.#buffer.part();
+		await this.#change((settings) => {
+			delete settings.streams[stream];
+			settings.deleted[stream] = deletedTo;
+			// Of streams whose last segment is gone nothing is left to hide.
+			for (const name of Object.keys(settings.deleted)) if (!written.has(name)) delete settings.deleted[name];
+		});
+	}
+
+	/** Deletes what is past its retention. */
+	async expire(): Promise<void> {
+		const before = this.#expiredBeforeMs();
+		if (before !== Number.NEGATIVE_INFINITY) await this.#after(() => this.#segments.expire(before));
+	}
+
+	#expiredBeforeMs(): number {
+		const { retentionDays } = this.#settings;
+		return retentionDays === undefined ? Number.NEGATIVE_INFINITY : this.#options.now() - retentionDays * dayMs;
+	}
+
+	#change(change: (settings: GroupSettings) => void): Promise<void> {
+		return this.#after(async () => {
+			const settings = structuredClone(this.#settings);
+			change(settings);
+			await writeSettings(this.#options.folder, settings);
+			this.#settings = settings;
+			this.#isStored = true;
+		});
+	}
+
+	/** After what was begun before, whether or not it went well. */
+	#after(work: () => Promise<void>): Promise<void> {
+		this.#work = this.#work.then(work, work);
+		return this.#work;
 	}
 
 	async #write(): Promise<void> {
-		if (this.#buffer.length === 0) return;
-		if (!this.#file) await this.#begin();
-		const lines = this.#buffer;
-		const bytes = this.#bufferBytes;
-		const dropped = this.#dropped;
-		const data = Buffer.from(lines.join("") + this.#notice(dropped));
-		this.#buffer = [];
-		this.#bufferBytes = 0;
-		this.#dropped = 0;
-		try {
-			await this.#file!.appendFile(data);
-		} catch (error) {
-			this.#buffer = [...lines, ...this.#buffer];
-			this.#bufferBytes += bytes;
-			this.#dropped += dropped;
-			await this.#takeBack();
-			throw error;
-		}
-		this.#fileBytes += data.length;
-		if (this.#fileBytes < segmentBytes) return;
-		await this.#file?.close();
-		this.#file = undefined;
-		await this.#forgetOldest();
-	}
-
-	/** What a failed write has left of its lines goes, as they are tried again whole; the next segment starts clean. */
-	async #takeBack(): Promise<void> {
-		const file = this.#file;
-		this.#file = undefined;
-		try {
-			await file?.truncate(this.#fileBytes);
-		} finally {
-			await file?.close();
-		}
-	}
-
-	/** Never an existing file: what is in it may end in half a line. */
-	async #begin(): Promise<void> {
-		await mkdir(this.#folder, { recursive: true });
-		for (let startedMs = this.#clock.now(); ; startedMs++) {
-			const name = `${String(startedMs).padStart(15, "0")}-${process.pid}.ndjson`;
-			try {
-				this.#file = await open(join(this.#folder, name), "ax");
-				break;
-			} catch (error) {
-				if (systemCode(error) !== "EEXIST") throw error;
+		if (this.#discarded) return;
+		this.#buffer.note();
+		// What is appended meanwhile is the next flush's, so that this one ends.
+		for (let left = this.#buffer.size; left > 0; ) {
+			const chunk = this.#buffer.peek();
+			if (!chunk) return;
+			if (!this.#isStored) {
+				await writeSettings(this.#options.folder, this.#settings);
+				this.#isStored = true;
 			}
+			await this.#segments.write(chunk.text, chunk.index, this.#options.now());
+			left -= chunk.text.length;
+			this.#buffer.shift();
 		}
-		this.#fileBytes = 0;
-	}
-
-	async #segments(): Promise<string[]> {
-		try {
-			const names = await readdir(this.#folder);
-			return names.sort().map((name) => join(this.#folder, name));
-		} catch (error) {
-			if (systemCode(error) === "ENOENT") return [];
-			throw error;
-		}
-	}
-
-	async #forgetOldest(): Promise<void> {
-		let bytes = 0;
-		for (const segment of (await this.#segments()).reverse()) {
-			bytes += (await stat(segment)).size;
-			if (bytes > this.#maxBytes) await unlink(segment);
-		}
-	}
-
-	async *#matching(segment: string, query: LogQuery): AsyncIterable<StoredLogEvent> {
-		const input = createReadStream(segment);
-		for await (const text of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
-			const event = parseLine(text);
-			if (!event) continue;
-			if (query.stream !== undefined && event.stream !== query.stream) continue;
-			if (query.startMs !== undefined && event.timestamp < query.startMs) continue;
-			if (query.endMs !== undefined && event.timestamp >= query.endMs) continue;
-			yield event;
-		}
-	}
-}
-
-function textOf(line: Line): string {
-	return `${JSON.stringify(line)}\n`;
-}
-
-/** Undefined for the half line that a crash may leave at the end of a segment. */
-function parseLine(text: string): StoredLogEvent | undefined {
-	try {
-		const [timestamp, stream, message] = JSON.parse(text) as Line;
-		return { timestamp, stream, message };
-	} catch {
-		return undefined;
 	}
 }
