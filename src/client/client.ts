@@ -85,17 +85,17 @@ export class SlipwayClient {
 		await this.#send(functionPath(name), { method: "DELETE" });
 	}
 
-	/** `payload` is JSON text. A failing function is a result with `functionError`. */
+	/** `payload` is JSON text, `qualifier` a version or an alias. A failing function is a result with `functionError`. */
 	async invoke(
 		name: string,
 		payload: Uint8Array<ArrayBuffer> | string,
-		options: { tail?: boolean } = {},
+		options: { tail?: boolean; qualifier?: string | undefined } = {},
 	): Promise<Invocation> {
 		const response = await this.#send(`${functionPath(name)}/invocations`, {
 			method: "POST",
 			body: payload,
 			headers: { "content-type": "application/json" },
-			query: { tail: options.tail || undefined },
+			query: { tail: options.tail || undefined, qualifier: options.qualifier },
 		});
 		const tail = response.headers.get("slipway-log-tail");
 		return {

@@ -75,6 +75,8 @@ export type CreateFunction = z.infer<typeof createFunctionSchema>;
 export const sandboxSchema = z.object({
 	id: z.string(),
 	functionName: z.string(),
+	version: z.string().describe('"$LATEST" or a number'),
+	initializationType: z.string().describe("on-demand or provisioned-concurrency"),
 	state: z.string(),
 	startedMs: ms,
 	lastUsedMs: ms,

@@ -78,6 +78,8 @@ export function fakeApiDeps(
 				{
 					id: "sb-1",
 					functionName: "hello",
+					version: "$LATEST",
+					initializationType: "on-demand" as const,
 					state: "idle",
 					startedMs: 0,
 					lastUsedMs: 0,
@@ -157,5 +159,12 @@ function fakeRecord(name: string, now: number, imageUri: string): FunctionRecord
 		lastUpdate: { status: "Successful" },
 		active: undefined,
 		tags: {},
+		nextVersion: 1,
+		aliases: {},
+		policies: {},
+		reservedConcurrency: undefined,
+		provisionedConcurrency: {},
+		urls: {},
+		recursiveLoop: "Terminate",
 	};
 }

@@ -15,6 +15,11 @@ const pageQuery = z.strictObject({
 	limit: z.coerce.number().int().min(1).max(1000).default(100),
 });
 const invokeQuery = z.strictObject({
+	qualifier: z
+		.string()
+		.regex(/^(\$LATEST|[a-zA-Z0-9-_]{1,128})$/)
+		.optional()
+		.describe("Version or alias; $LATEST without"),
 	tail: z.stringbool().default(false).describe("Return the last 4 KB of the log"),
 });
 
@@ -97,7 +102,8 @@ async function invoke(deps: ApiDeps, call: Call<z.output<typeof invokeQuery>, un
 	const result = await deps.dispatcher.invoke(name, {
 		requestId,
 		payload: payload.length > 0 ? payload : Buffer.from("{}"),
-		invokedArn: arn,
+		invokedArn: query.qualifier === undefined ? arn : `${arn}:${query.qualifier}`,
+		...(query.qualifier !== undefined && { qualifier: query.qualifier }),
 		tail: query.tail,
 	});
 	response.writeHead(200, {

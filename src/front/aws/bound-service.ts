@@ -19,7 +19,8 @@ export class BoundService {
 	async #load(): Promise<Protocol> {
 		const published = await loadService(this.service.sdkPackage);
 		const names = new Set(published.operations.map((operation) => operation.name));
-		const handled = [...Object.keys(this.service.handlers), ...Object.keys(this.service.rawHandlers ?? {})];
+		const { handlers, rawHandlers = {}, streamHandlers = {} } = this.service;
+		const handled = [handlers, rawHandlers, streamHandlers].flatMap((table) => Object.keys(table));
 		const unknown = handled.filter((name) => !names.has(name));
 		if (unknown.length > 0)
 			throw new Error(`The service '${this.service.name}' publishes no operation ${unknown.join(", ")}`);

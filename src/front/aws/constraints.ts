@@ -11,6 +11,19 @@ export interface Constraint {
 	max?: number;
 	/** Of strings, or of every item of a list. */
 	values?: readonly string[];
+	/** Of every item of a list, or of every key or value of a map. */
+	items?: ElementConstraint;
+	keys?: ElementConstraint;
+	mapValues?: ElementConstraint;
+	/** smithy.api#sensitive: the value is not shown. */
+	sensitive?: boolean;
+}
+
+/** AWS prints the whole rule of a list's items or a map's parts, not only what is broken. */
+export interface ElementConstraint {
+	rule: Constraint;
+	/** "Map keys must satisfy constraint: […]". */
+	says: string;
 }
 
 /** By member path, "EphemeralStorage.Size". */
@@ -22,7 +35,8 @@ export function checkConstraints(constraints: Constraints, input: Readonly<Recor
 		const value = valueAt(input, path);
 		if (value === undefined) return [];
 		return failures(constraint, value).map(
-			(why) => `Value '${shown(value)}' at '${memberPath(path)}' failed to satisfy constraint: ${why}`,
+			(why) =>
+				`Value ${constraint.sensitive ? "" : `'${shown(value)}' `}at '${memberPath(path)}' failed to satisfy constraint: ${why}`,
 		);
 	});
 	if (broken.length > 0) throw validationError(broken);
@@ -47,7 +61,19 @@ function failures(constraint: Constraint, value: unknown): string[] {
 		if (Array.isArray(value) && value.some((item) => !values.includes(item)))
 			result.push(`Member must satisfy constraint: [${set}, Member must not be null]`);
 	}
-	return result;
+	return [...result, ...elementFailures(constraint, value)];
+}
+
+function elementFailures({ items, keys, mapValues }: Constraint, value: unknown): string[] {
+	const map = typeof value === "object" && value !== null && !Array.isArray(value) ? value : {};
+	const parts: [ElementConstraint | undefined, readonly unknown[]][] = [
+		[items, Array.isArray(value) ? value : []],
+		[keys, Object.keys(map)],
+		[mapValues, Object.values(map)],
+	];
+	return parts.flatMap(([element, all]) =>
+		element && all.some((one) => failures(element.rule, one).length > 0) ? [element.says] : [],
+	);
 }
 
 const patterns = new Map<string, RegExp>();
@@ -71,8 +97,20 @@ function valueAt(input: Readonly<Record<string, unknown>>, path: string): unknow
 const maxShown = 512;
 
 function shown(value: unknown): string {
-	const text = Array.isArray(value) ? `[${value.join(", ")}]` : String(value);
+	const text = Array.isArray(value) ? `[${value.join(", ")}]` : isMap(value) ? shownMap(value) : String(value);
 	return text.length > maxShown ? `${text.slice(0, maxShown)}…` : text;
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+	return typeof value === "object" && value !== null;
+}
+
+/** As Java prints a map, with its numbers as doubles: "{2=0.5}". */
+function shownMap(map: Record<string, unknown>): string {
+	const double = (value: unknown) =>
+		typeof value === "number" && Number.isInteger(value) ? value.toFixed(1) : String(value);
+	const entries = Object.entries(map).map(([key, value]) => `${key}=${double(value)}`);
+	return `{${entries.join(", ")}}`;
 }
 
 function memberPath(path: string): string {

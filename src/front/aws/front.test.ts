@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { describe, it } from "node:test";
 import type * as ecrSdk from "@aws-sdk/client-ecr";
 import { DescribeRepositoriesCommand, ECRClient, ListImagesCommand } from "@aws-sdk/client-ecr";
-import { AddPermissionCommand, LambdaClient, ListFunctionsCommand } from "@aws-sdk/client-lambda";
+import { LambdaClient, ListFunctionsCommand, PutResourcePolicyCommand } from "@aws-sdk/client-lambda";
 import { GetCallerIdentityCommand, GetSessionTokenCommand, STSClient } from "@aws-sdk/client-sts";
 import { SlipwayError } from "../../base/error.ts";
 import { type Log, silentLog } from "../../base/log.ts";
@@ -100,17 +100,15 @@ describe("AWS front: services and protocols", () => {
 	it("names what it does not implement, once and without retries", async () => {
 		await using front = await startTestFront();
 		const client = new LambdaClient(clientConfig(front));
-		const command = new AddPermissionCommand({
-			FunctionName: "f",
-			StatementId: "s",
-			Action: "lambda:InvokeFunction",
-			Principal: "*",
+		const command = new PutResourcePolicyCommand({
+			ResourceArn: `arn:aws:lambda:${testRegion}:${testAccount}:function:f`,
+			Policy: "{}",
 		});
 		await assert.rejects(
 			client.send(command),
 			(error: Error & { $metadata: { attempts?: number; httpStatusCode?: number } }) => {
 				assert.equal(error.name, "NotImplementedException");
-				assert.equal(error.message, "Slipway does not implement lambda:AddPermission yet");
+				assert.equal(error.message, "Slipway does not implement lambda:PutResourcePolicy yet");
 				assert.deepEqual([error.$metadata.attempts, error.$metadata.httpStatusCode], [1, 501]);
 				return true;
 			},

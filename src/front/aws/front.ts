@@ -7,6 +7,7 @@ import type { Clock } from "../../base/clock.ts";
 import { isSlipwayError } from "../../base/error.ts";
 import type { Ids } from "../../base/ids.ts";
 import type { Log } from "../../base/log.ts";
+import { traceIdOf } from "../trace-id.ts";
 import { type Admitted, Authenticator } from "./authenticator.ts";
 import { announcedLength, BodyBudget, BodyTooLargeError, ClientGoneError, readRequest } from "./body.ts";
 import { BoundService } from "./bound-service.ts";
@@ -14,12 +15,12 @@ import { AwsError, validationError } from "./errors.ts";
 import { CodecError } from "./protocol/codec-error.ts";
 import type { HttpResponseParts } from "./protocol/http-binding.ts";
 import type { FoundOperation, Protocol, RequestLine } from "./protocol/protocol.ts";
-import { linger, send } from "./respond.ts";
+import { linger, send, sendEvents } from "./respond.ts";
 import { isAwsRequest } from "./select-service.ts";
-import type { AwsService, Call, Principal } from "./service.ts";
+import type { AwsService, Call, Principal, RawRequest, StreamResponse } from "./service.ts";
 import { type SignedRequest, signedRequest } from "./sigv4/request.ts";
 import type { Credentials } from "./sigv4/verify.ts";
-import { fallbackProtocol, toWireError } from "./wire-error.ts";
+import { fallbackProtocol, type Refusal, toWireError } from "./wire-error.ts";
 
 export interface AwsFrontLimits {
 	/** Longest body of an operation that names no limit of its own, bytes. */
@@ -34,7 +35,7 @@ export interface AwsFrontOptions {
 	/** For people with curl: who a native bearer token belongs to, or undefined. Without it only signatures are taken. */
 	authenticateBearer?: (token: string) => Principal | undefined;
 	clock: Pick<Clock, "now" | "after">;
-	ids: Pick<Ids, "uuid">;
+	ids: Pick<Ids, "uuid" | "hex">;
 	region: string;
 	/** 12 digits. */
 	accountId: string;
@@ -68,7 +69,11 @@ interface Exchange {
 	operation: string | undefined;
 	/** Bytes to give back to the budget. */
 	held: number;
+	/** Aborts when the client goes away. */
+	readonly gone: () => AbortSignal;
 }
+
+type Answer = HttpResponseParts | StreamResponse;
 
 export function createAwsFront(options: AwsFrontOptions): AwsFront {
 	return new Front(options);
@@ -114,22 +119,30 @@ class Front implements AwsFront {
 			protocol: undefined,
 			operation: undefined,
 			held: 0,
+			gone: () => goneSignal(response),
 		};
-		let answer: HttpResponseParts;
+		try {
+			await this.#answer(exchange, request, response);
+		} finally {
+			this.#budget.give(exchange.held);
+		}
+	}
+
+	async #answer(exchange: Exchange, request: IncomingMessage, response: ServerResponse): Promise<void> {
+		let answer: Answer;
 		try {
 			answer = await this.#serve(exchange, request);
 		} catch (error) {
 			if (error instanceof ClientGoneError) return void response.destroy();
 			answer = this.#refuse(exchange, error);
-		} finally {
-			this.#budget.give(exchange.held);
 		}
-		const complete = request.complete;
+		const { complete } = request;
 		if (!complete) linger(request, this.#options.clock);
-		send(response, answer, exchange.requestId, complete);
+		if (!("events" in answer)) return send(response, answer, exchange.requestId, complete);
+		await sendEvents(response, answer, exchange.requestId, (error) => this.#describe(exchange, error).wire);
 	}
 
-	async #serve(exchange: Exchange, request: IncomingMessage): Promise<HttpResponseParts> {
+	async #serve(exchange: Exchange, request: IncomingMessage): Promise<Answer> {
 		const admitted = await this.#authenticator.admit(exchange.signed, exchange.line, (bound) => {
 			exchange.bound = bound;
 		});
@@ -160,40 +173,58 @@ class Front implements AwsFront {
 		return body;
 	}
 
-	async #call(
-		exchange: Exchange,
-		admitted: Admitted,
-		found: FoundOperation,
-		line: RequestLine,
-	): Promise<HttpResponseParts> {
+	async #call(exchange: Exchange, admitted: Admitted, found: FoundOperation, line: RequestLine): Promise<Answer> {
 		const { service } = admitted.bound;
 		const { name } = found.operation;
-		const call: Call = {
-			requestId: exchange.requestId,
-			service: service.name,
-			operation: name,
-			principal: admitted.principal,
-			region: this.#options.region,
-			accountId: this.#options.accountId,
-			host: line.headers.host?.toString() ?? "",
-		};
+		const header = (key: string) => line.headers[key]?.toString();
+		const call = this.#callOf(exchange, admitted, name, header);
+		const request: RawRequest = { labels: found.labels, query: line.query, header, body: line.body };
 		const raw = service.rawHandlers?.[name];
-		if (raw) {
-			const header = (key: string) => line.headers[key]?.toString();
-			return raw({ labels: found.labels, query: line.query, header, body: line.body }, call);
-		}
+		if (raw) return raw(request, call);
+		const protocol = exchange.protocol!;
+		const input = () => {
+			const members = protocol.read(found, line);
+			requireMembers(found, members);
+			service.validate?.(name, members);
+			return members;
+		};
+		const stream = service.streamHandlers?.[name];
+		if (stream) return stream({ ...request, input }, call, exchange.gone());
 		const handler = service.handlers[name];
 		if (!handler)
 			throw new AwsError("NotImplementedException", 501, `Slipway does not implement ${service.name}:${name} yet`);
-		const protocol = exchange.protocol!;
-		const input = protocol.read(found, line);
-		requireMembers(found, input);
-		service.validate?.(name, input);
-		const output = (await handler(input, call)) as Record<string, unknown> | undefined;
+		const output = (await handler(input(), call)) as Record<string, unknown> | undefined;
 		return protocol.write(found.operation, output ?? {}, exchange.requestId);
 	}
 
+	#callOf({ requestId }: Exchange, admitted: Admitted, operation: string, header: RawRequest["header"]): Call {
+		const { region, accountId, clock, ids } = this.#options;
+		let trace: string | undefined;
+		return {
+			requestId,
+			service: admitted.bound.service.name,
+			operation,
+			principal: admitted.principal,
+			region,
+			accountId,
+			host: header("host") ?? "",
+			traceId() {
+				trace ??= traceIdOf(header, clock.now(), ids);
+				return trace;
+			},
+		};
+	}
+
 	#refuse(exchange: Exchange, error: unknown): HttpResponseParts {
+		const { wire, retryAfterMs } = this.#describe(exchange, error);
+		const protocol = exchange.protocol ?? fallbackProtocol(exchange.bound?.service, exchange.line);
+		const answer = protocol.writeError(wire, exchange.requestId);
+		if (retryAfterMs !== undefined) answer.headers["Retry-After"] = String(Math.ceil(retryAfterMs / 1000));
+		return answer;
+	}
+
+	/** Logs what nobody foresaw. */
+	#describe(exchange: Exchange, error: unknown): Refusal {
 		const service = exchange.bound?.service;
 		const { requestId, operation } = exchange;
 		const foreseen =
@@ -203,15 +234,19 @@ class Front implements AwsFront {
 			isSlipwayError(error);
 		if (!foreseen)
 			this.#options.log.error("AWS request failed", { requestId, service: service?.name, operation, error });
-		const { wire, retryAfterMs } = toWireError(error, service, operation);
-		const protocol = exchange.protocol ?? fallbackProtocol(service, exchange.line);
-		const answer = protocol.writeError(wire, requestId);
-		if (retryAfterMs !== undefined) answer.headers["Retry-After"] = String(Math.ceil(retryAfterMs / 1000));
-		return answer;
+		return toWireError(error, service, operation);
 	}
 }
 
 const noBody = Buffer.alloc(0);
+
+function goneSignal(response: ServerResponse): AbortSignal {
+	const gone = new AbortController();
+	const abort = () => gone.abort(new ClientGoneError());
+	if (response.destroyed) abort();
+	else response.once("close", () => response.writableFinished || abort());
+	return gone.signal;
+}
 
 function requireMembers({ operation }: FoundOperation, input: Record<string, unknown>): void {
 	const schema = operation.input.getSchema();

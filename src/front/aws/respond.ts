@@ -1,6 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "../../base/clock.ts";
+import { roomIn } from "../streamed-answer.ts";
+import { encodeEvent, encodeException, eventStreamType } from "./protocol/event-stream.ts";
 import type { HttpResponseParts } from "./protocol/http-binding.ts";
+import type { WireErrorMessage } from "./protocol/protocol.ts";
+import type { StreamResponse } from "./service.ts";
 
 /** `complete`: the request was read to its end, so that the connection can carry another one. */
 export function send(response: ServerResponse, answer: HttpResponseParts, requestId: string, complete: boolean): void {
@@ -12,6 +16,32 @@ export function send(response: ServerResponse, answer: HttpResponseParts, reques
 	if (!complete) headers.Connection = "close";
 	response.writeHead(answer.status, headers);
 	response.end(body.length === 0 ? undefined : body);
+}
+
+/** Sends events as they are made and as fast as the client takes them. `describe` names an error that ends them. Never rejects. */
+export async function sendEvents(
+	response: ServerResponse,
+	answer: StreamResponse,
+	requestId: string,
+	describe: (error: unknown) => WireErrorMessage,
+): Promise<void> {
+	if (!response.destroyed) {
+		const headers = { "Content-Type": eventStreamType, ...answer.headers, "x-amzn-RequestId": requestId };
+		response.writeHead(answer.status, headers);
+		// The client learns that its stream has begun, which may be long before its first event.
+		response.flushHeaders();
+	}
+	try {
+		for await (const event of answer.events) {
+			if (response.destroyed) return;
+			if (!response.write(encodeEvent(event))) await roomIn(response);
+		}
+	} catch (error) {
+		if (response.destroyed) return;
+		const { name, message, details } = describe(error);
+		response.write(encodeException(name, Buffer.from(JSON.stringify({ ...details, message }))));
+	}
+	response.end();
 }
 
 /** What is still read of a refused request, so that a client that is busy sending gets to see the answer. */

@@ -28,6 +28,8 @@ export interface Call {
 	readonly accountId: string;
 	/** Host header: what the client calls this daemon. */
 	readonly host: string;
+	/** `Root=1-…;Parent=…;Sampled=…`: the caller's, or one that begins here (front/trace-id.ts). */
+	traceId(): string;
 }
 
 // A command class of an SDK client tells its own input and output types.
@@ -82,6 +84,43 @@ export interface RawResponse {
 
 export type RawHandler = (request: RawRequest, call: Call) => Promise<RawResponse>;
 
+/** One event of an answer of type application/vnd.amazon.eventstream (https://smithy.io/2.0/aws/amazon-eventstream.html). */
+export interface StreamEvent {
+	/** `:event-type`, the member's name in the operation's event union: "PayloadChunk", "sessionUpdate"; "initial-response" with aws-json. */
+	type: string;
+	/** `:content-type`: "application/json" for structures, "application/octet-stream" for blobs; no header when left out. */
+	contentType?: string;
+	body: Uint8Array;
+}
+
+/** An answer that is made while it is sent. */
+export interface StreamResponse {
+	status: number;
+	headers: Record<string, string>;
+	/**
+	 * Asked for the next event when the client's connection has room for it, so that a slow client holds up whoever makes
+	 * them. What it throws ends the answer with an exception event, by the service's table of errors. When the client goes
+	 * away nothing more is asked for and `return()` is called; a `next` that is under way then should end by the signal.
+	 */
+	events: AsyncIterable<StreamEvent>;
+}
+
+export interface StreamRequest extends RawRequest {
+	/** The operation's input, read by its published schema, with the checks that handlers get. Throws as those do. */
+	input(): Record<string, unknown>;
+}
+
+/**
+ * For operations that answer with an event stream, in any protocol. What is thrown before the promise resolves is an
+ * ordinary refusal with its status; an answer that is not a stream (a dry run's) is sent as it is. `signal` aborts when the
+ * client goes away.
+ */
+export type StreamHandler = (
+	request: StreamRequest,
+	call: Call,
+	signal: AbortSignal,
+) => Promise<StreamResponse | RawResponse>;
+
 /** An error of the service's own, by its published name. `details` are further members of the error shape. */
 export interface WireError {
 	/** Such as "ResourceNotFoundException". */
@@ -114,6 +153,7 @@ export interface AwsService {
 	/** `Handlers<typeof import(sdkPackage)>`; use `handlersOf` to keep the types while it is built. */
 	readonly handlers: HandlerTable;
 	readonly rawHandlers?: Readonly<Record<string, RawHandler>>;
+	readonly streamHandlers?: Readonly<Record<string, StreamHandler>>;
 	/** Longest body, in bytes, by operation; the front's own limit otherwise. */
 	readonly maxBodyBytes?: Readonly<Record<string, number>>;
 	/** One row for every SlipwayError code: the service's own name for it. */

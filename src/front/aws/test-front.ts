@@ -6,8 +6,12 @@ import { type Clock, systemClock } from "../../base/clock.ts";
 import { SlipwayError } from "../../base/error.ts";
 import { randomIds } from "../../base/ids.ts";
 import { type Log, silentLog } from "../../base/log.ts";
-import type { FunctionRecord } from "../../core/function/function.ts";
+import { FakeFunctionStore } from "../../core/function/fake-function-store.ts";
 import type { InvocationRequest, InvocationResult } from "../../core/invocation/invocation.ts";
+import { FunctionConcurrency, type Provisioning } from "../../engine/function-concurrency.ts";
+import { FunctionPolicies } from "../../engine/function-policies.ts";
+import { FunctionUrls } from "../../engine/function-urls.ts";
+import { FunctionVersions } from "../../engine/function-versions.ts";
 import { Functions } from "../../engine/functions.ts";
 import { createAwsFront } from "./front.ts";
 import type { AwsService } from "./service.ts";
@@ -33,6 +37,10 @@ const principal = {
 export interface TestFront extends AsyncDisposable {
 	url: string;
 	functions: Functions;
+	versions: FunctionVersions;
+	policies: FunctionPolicies;
+	concurrency: FunctionConcurrency;
+	urls: FunctionUrls;
 	/** What the last invocations carried. */
 	invocations: { functionName: string; request: InvocationRequest }[];
 	/** Replaces what a function answers. */
@@ -46,12 +54,17 @@ export interface TestFrontOptions {
 	maxBufferedBytes?: number;
 }
 
+/** Of an account that nobody has raised. */
+const accountConcurrency = 1000;
+
 export async function startTestFront(options: TestFrontOptions = {}): Promise<TestFront> {
 	const functions = await openFunctions();
+	const engine = belongings(functions, () => new URL(test.url).host);
 	const invocations: TestFront["invocations"] = [];
 	const test: TestFront = {
 		url: "",
 		functions,
+		...engine,
 		invocations,
 		answer: (request) => ({ payload: request.payload }),
 		async [Symbol.asyncDispose]() {
@@ -62,21 +75,24 @@ export async function startTestFront(options: TestFrontOptions = {}): Promise<Te
 	};
 	const dispatcher = {
 		async invoke(functionName: string, request: InvocationRequest): Promise<InvocationResult> {
-			functions.activeRevision(functionName);
+			const { version } = functions.revision(functionName, request.qualifier);
 			invocations.push({ functionName, request });
 			const answer = await test.answer(request);
 			return {
 				payload: Buffer.from("null"),
 				functionError: undefined,
-				executedVersion: "$LATEST",
-				logTail: request.tail ? Buffer.from(`START RequestId: ${request.requestId} Version: $LATEST\n`) : undefined,
+				executedVersion: version,
+				logTail: request.tail ? Buffer.from(`START RequestId: ${request.requestId} Version: ${version}\n`) : undefined,
 				coldStart: undefined,
 				...answer,
 			};
 		},
 	};
 	const front = createAwsFront({
-		services: options.services ?? [lambdaService({ functions, dispatcher, accountConcurrency: 1000 }), stsService()],
+		services: options.services ?? [
+			lambdaService({ functions, ...engine, dispatcher, accountConcurrency }),
+			stsService(),
+		],
 		credentials: (id) =>
 			id === testKeys.accessKeyId ? { secretAccessKey: testKeys.secretAccessKey, principal } : undefined,
 		authenticateBearer: (token) => (token === testToken ? principal : undefined),
@@ -97,15 +113,50 @@ export async function startTestFront(options: TestFrontOptions = {}): Promise<Te
 	return test;
 }
 
+/** What belongs to functions. Provisioned sandboxes stand after a moment. */
+function belongings(functions: Functions, host: () => string) {
+	const { records } = functions;
+	const dependencies = { records, ids: randomIds, clock: systemClock };
+	const concurrency = new FunctionConcurrency({
+		...dependencies,
+		serving: (name, version) => functions.serving(name, version),
+		provisioning: fakeProvisioning(),
+		accountConcurrency,
+	});
+	concurrency.restore();
+	return {
+		versions: new FunctionVersions(dependencies),
+		policies: new FunctionPolicies(dependencies),
+		concurrency,
+		urls: new FunctionUrls({
+			...dependencies,
+			region: testRegion,
+			authority: () => host().replace("127.0.0.1", "localhost"),
+		}),
+	};
+}
+
+function fakeProvisioning(): Provisioning {
+	const counts = new Map<string, { count: number; readyMs: number }>();
+	return {
+		provision({ name, version }, count) {
+			if (count === 0) counts.delete(`${name}:${version}`);
+			else counts.set(`${name}:${version}`, { count, readyMs: systemClock.now() + 50 });
+		},
+		provisionedState(name, version) {
+			const state = counts.get(`${name}:${version}`);
+			if (!state) return undefined;
+			const isReady = systemClock.now() >= state.readyMs;
+			const count = isReady ? state.count : 0;
+			return { allocated: count, available: count, status: isReady ? "READY" : "IN_PROGRESS", reason: undefined };
+		},
+	};
+}
+
 function openFunctions(): Promise<Functions> {
-	const records = new Map<string, FunctionRecord>();
 	const digest = `sha256:${"ab".repeat(32)}` as const;
 	return Functions.open({
-		store: {
-			put: async (record) => void records.set(record.name, record),
-			delete: async (name) => void records.delete(name),
-			list: async () => [...records.values()],
-		},
+		store: new FakeFunctionStore(),
 		images: {
 			async resolve(imageUri, architecture) {
 				if (imageUri.includes("missing"))
@@ -125,7 +176,10 @@ function openFunctions(): Promise<Functions> {
 				};
 				return { resolvedImageUri: `${imageUri.replace(/:[^:/]*$/, "")}@${digest}`, manifestDigest: digest, image };
 			},
-			prepare: (imageUri) => systemClock.sleep(imageUri.includes("slow") ? 500 : 20),
+			async prepare(imageUri) {
+				await systemClock.sleep(imageUri.includes("slow") ? 500 : 20);
+				if (imageUri.includes("broken")) throw new SlipwayError("INVALID_IMAGE", "A layer of the image is no archive");
+			},
 		},
 		clock: systemClock,
 		ids: randomIds,

@@ -1,50 +1,59 @@
 /** Our records as Lambda's shapes (lambda-contract 4.3), and the other way round. */
 import type * as sdk from "@aws-sdk/client-lambda";
-import type { FunctionRecord } from "../../../../core/function/function.ts";
-import type { UpdateConfigurationInput } from "../../../../engine/functions.ts";
+import type {
+	FunctionCode,
+	FunctionConfiguration,
+	FunctionRecord,
+	FunctionState,
+	FunctionVersion,
+	LastUpdate,
+} from "../../../../core/function/function.ts";
+import type { UpdateConfigurationInput } from "../../../../engine/function-inputs.ts";
 import type { Input } from "../../service.ts";
 
 type Wire = Omit<sdk.FunctionConfiguration, "$metadata">;
 
-/** Lists leave the states out; everything else is the same. */
-export function listedConfiguration(record: FunctionRecord): Wire {
-	const { configuration, code } = record;
-	const { environment, imageConfig } = configuration;
-	return {
-		FunctionName: record.name,
-		FunctionArn: record.arn,
-		Role: configuration.role,
-		CodeSize: code.image?.size ?? 0,
-		Description: configuration.description,
-		Timeout: configuration.timeoutS,
-		MemorySize: configuration.memoryMiB,
-		LastModified: new Date(record.lastModifiedMs).toISOString().replace("Z", "+0000"),
-		...(code.manifestDigest && { CodeSha256: code.manifestDigest.slice("sha256:".length) }),
-		Version: "$LATEST",
-		...(environment && { Environment: { Variables: environment } }),
-		TracingConfig: { Mode: configuration.tracingMode },
-		RevisionId: record.revisionId,
-		PackageType: "Image",
-		...(imageConfig && {
-			ImageConfigResponse: {
-				ImageConfig: {
-					...(imageConfig.entryPoint && { EntryPoint: imageConfig.entryPoint }),
-					...(imageConfig.command && { Command: imageConfig.command }),
-					...(imageConfig.workingDirectory !== undefined && { WorkingDirectory: imageConfig.workingDirectory }),
-				},
-			},
-		}),
-		Architectures: [configuration.architecture],
-		EphemeralStorage: { Size: configuration.tmpMiB },
-		SnapStart: { ApplyOn: "None", OptimizationStatus: "Off" },
-		LoggingConfig: loggingConfig(record),
-	};
+/** One version, or $LATEST, of a function, as it is to be shown. */
+interface Shown {
+	name: string;
+	arn: string;
+	/** "$LATEST" or a number. */
+	version: string;
+	configuration: FunctionConfiguration;
+	code: FunctionCode;
+	lastModifiedMs: number;
+	revisionId: string;
 }
 
-export function fullConfiguration(record: FunctionRecord): Wire {
-	const { state, lastUpdate } = record;
+/** $LATEST under the ARN that the caller used: without a qualifier, with $LATEST, or with an alias. Lists leave the states out. */
+export function listedConfiguration(record: FunctionRecord, arn = record.arn): Wire {
+	return shown({ ...record, arn, version: "$LATEST" });
+}
+
+export function fullConfiguration(record: FunctionRecord, arn = record.arn): Wire {
+	return { ...listedConfiguration(record, arn), ...states(record.state, record.lastUpdate) };
+}
+
+export function listedVersion(
+	record: FunctionRecord,
+	version: FunctionVersion,
+	arn = versionArn(record, version),
+): Wire {
+	return shown({ ...version, name: record.name, arn });
+}
+
+export function fullVersion(record: FunctionRecord, version: FunctionVersion, arn = versionArn(record, version)): Wire {
+	// A version knows no updates: it is Successful with its first state that serves.
+	const lastUpdate: LastUpdate = { status: version.state.state === "Active" ? "Successful" : "None" };
+	return { ...listedVersion(record, version, arn), ...states(version.state, lastUpdate) };
+}
+
+export function versionArn(record: FunctionRecord, version: FunctionVersion): string {
+	return `${record.arn}:${version.version}`;
+}
+
+function states(state: FunctionState, lastUpdate: LastUpdate): Wire {
 	return {
-		...listedConfiguration(record),
 		State: state.state,
 		...(state.state !== "Active" && {
 			StateReason: state.reason,
@@ -58,7 +67,40 @@ export function fullConfiguration(record: FunctionRecord): Wire {
 	};
 }
 
-function loggingConfig({ configuration }: FunctionRecord): sdk.LoggingConfig {
+function shown({ name, arn, version, configuration, code, lastModifiedMs, revisionId }: Shown): Wire {
+	const { environment, imageConfig } = configuration;
+	return {
+		FunctionName: name,
+		FunctionArn: arn,
+		Role: configuration.role,
+		CodeSize: code.image?.size ?? 0,
+		Description: configuration.description,
+		Timeout: configuration.timeoutS,
+		MemorySize: configuration.memoryMiB,
+		LastModified: new Date(lastModifiedMs).toISOString().replace("Z", "+0000"),
+		...(code.manifestDigest && { CodeSha256: code.manifestDigest.slice("sha256:".length) }),
+		Version: version,
+		...(environment && { Environment: { Variables: environment } }),
+		TracingConfig: { Mode: configuration.tracingMode },
+		RevisionId: revisionId,
+		PackageType: "Image",
+		...(imageConfig && {
+			ImageConfigResponse: {
+				ImageConfig: {
+					...(imageConfig.entryPoint && { EntryPoint: imageConfig.entryPoint }),
+					...(imageConfig.command && { Command: imageConfig.command }),
+					...(imageConfig.workingDirectory !== undefined && { WorkingDirectory: imageConfig.workingDirectory }),
+				},
+			},
+		}),
+		Architectures: [configuration.architecture],
+		EphemeralStorage: { Size: configuration.tmpMiB },
+		SnapStart: { ApplyOn: "None", OptimizationStatus: "Off" },
+		LoggingConfig: loggingConfig(configuration),
+	};
+}
+
+function loggingConfig(configuration: FunctionConfiguration): sdk.LoggingConfig {
 	return {
 		LogFormat: configuration.logFormat,
 		...(configuration.applicationLogLevel !== undefined && {

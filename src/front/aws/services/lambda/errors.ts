@@ -29,7 +29,21 @@ export const lambdaErrors: AwsService["errors"] = {
 
 export const internalError = failed;
 
+/** The engine names these by an error's reason, where the code alone says less (ports.ts); with their statuses. */
+const byReason = new Map([
+	["AliasLimitExceededException", 400],
+	["CodeArtifactUserDeletedException", 409],
+	["CodeArtifactUserFailedException", 409],
+	["CodeArtifactUserPendingException", 409],
+	["CodeStorageExceededException", 400],
+	["PolicyLengthExceededException", 400],
+	["ProvisionedConcurrencyConfigNotFoundException", 404],
+	["ValidationException", 400],
+]);
+
 export function translate(error: SlipwayError): WireError | undefined {
+	const status = error.reason === undefined ? undefined : byReason.get(error.reason);
+	if (status !== undefined && error.reason !== undefined) return { name: error.reason, status };
 	if (error.code !== "THROTTLED") return undefined;
 	return { ...throttled, details: { Reason: error.reason ?? "ConcurrentInvocationLimitExceeded" } };
 }

@@ -4,9 +4,14 @@ import type { Call } from "../../service.ts";
 
 /** lambda-contract 4.3: the model's own pattern, with the groups that are read here. */
 const pattern =
-	/^(?:arn:(?:aws[a-zA-Z-]*)?:lambda:)?(?:([a-z]{2}(?:-gov|-iso[a-z]?)?-[a-z]+-\d):)?(?:(\d{12}):)?(?:function:)?([a-zA-Z0-9-_.]+)(?::(\$LATEST(?:\.PUBLISHED)?|[a-zA-Z0-9-_]+))?$/;
+	/^(?:arn:(?:aws[a-zA-Z-]*)?:lambda:)?(?:((?:eusc-)?[a-z]{2}(?:-gov|-iso[a-z]?)?-[a-z]+-\d):)?(?:(\d{12}):)?(?:function:)?([a-zA-Z0-9-_.]+)(?::(\$LATEST(?:\.PUBLISHED)?|[a-zA-Z0-9-_]+))?$/;
 
-const maxNameLength = 64;
+/** As the cloud prints it. */
+const printedPattern =
+	"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?";
+
+/** Of a new function; a longer one that is only read is not found (API_CreateFunction). */
+export const maxNameLength = 64;
 
 export interface FunctionName {
 	name: string;
@@ -19,7 +24,7 @@ export interface FunctionName {
 /** Any qualifier is taken as it is. Throws AwsError for a name out of pattern, another region or another account. */
 export function parseFunctionName(text: string, qualifier: string | undefined, call: Call): FunctionName {
 	const match = pattern.exec(text);
-	if (!match || match[3]!.length > maxNameLength) throw invalidName(text, match !== null);
+	if (!match) throw invalidName(text);
 	const [, region = call.region, account = call.accountId, name = "", derived] = match;
 	if (region !== call.region)
 		throw new AwsError(
@@ -35,38 +40,41 @@ export function parseFunctionName(text: string, qualifier: string | undefined, c
 			`User: ${call.principal.arn} is not authorized to perform: lambda:${call.operation} on resource: ${arn} because no resource-based policy allows the lambda:${call.operation} action`,
 		);
 	if (derived !== undefined && qualifier !== undefined && derived !== qualifier)
-		throw new AwsError(
-			"InvalidParameterValueException",
-			400,
-			"The derived qualifier from the function name does not match the specified qualifier.",
-		);
+		throw invalidParameter("The derived qualifier from the function name does not match the specified qualifier.");
 	return { name, qualifier: qualifier ?? derived, arn };
 }
 
-/** Functions have no published versions and no aliases: every qualifier but $LATEST names nothing. */
-export function parseLatest(text: string, qualifier: string | undefined, call: Call): FunctionName {
-	const parsed = parseFunctionName(text, qualifier, call);
+/** For operations on the function itself: they are not for versions or aliases. */
+export function parseUnqualified(text: string, call: Call): FunctionName {
+	const parsed = parseFunctionName(text, undefined, call);
 	if (parsed.qualifier !== undefined && parsed.qualifier !== "$LATEST")
-		throw notFound(`${parsed.arn}:${parsed.qualifier}`);
+		throw invalidParameter(
+			"This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. Please specify either a function name or an unqualified function ARN.",
+		);
 	return parsed;
 }
 
-/** For operations that change a function: they are not for versions or aliases. */
-export function parseUnqualified(text: string, call: Call): FunctionName {
-	return parseLatest(text, undefined, call);
+/** The ARN as the caller addressed the function. */
+export function qualifiedArn({ arn, qualifier }: FunctionName): string {
+	return qualifier === undefined ? arn : `${arn}:${qualifier}`;
 }
 
 export function notFound(arn: string): AwsError {
-	return new AwsError("ResourceNotFoundException", 404, `Function not found: ${arn}`);
+	return notFoundError(`Function not found: ${arn}`);
 }
 
-function invalidName(text: string, tooLong: boolean): AwsError {
-	const why = tooLong
-		? `Member must have length less than or equal to ${maxNameLength}`
-		: "Member must satisfy regular expression pattern: (arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?";
+export function notFoundError(message: string): AwsError {
+	return new AwsError("ResourceNotFoundException", 404, message);
+}
+
+export function invalidParameter(message: string): AwsError {
+	return new AwsError("InvalidParameterValueException", 400, message);
+}
+
+function invalidName(text: string): AwsError {
 	return new AwsError(
 		"ValidationException",
 		400,
-		`1 validation error detected: Value '${text.slice(0, 256)}' at 'functionName' failed to satisfy constraint: ${why}`,
+		`1 validation error detected: Value '${text.slice(0, 256)}' at 'functionName' failed to satisfy constraint: Member must satisfy regular expression pattern: ${printedPattern}`,
 	);
 }

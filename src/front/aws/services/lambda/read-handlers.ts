@@ -1,111 +1,113 @@
 import type * as sdk from "@aws-sdk/client-lambda";
-import { AwsError } from "../../errors.ts";
-import type { Handlers } from "../../service.ts";
-import { fullConfiguration, listedConfiguration } from "./configuration.ts";
-import { parseLatest } from "./function-name.ts";
-import type { LambdaDeps, LambdaFunctions } from "./ports.ts";
+import type { FunctionCode } from "../../../../core/function/function.ts";
+import type { Call, Handlers, Input } from "../../service.ts";
+import { fullConfiguration, fullVersion, listedConfiguration, listedVersion } from "./configuration.ts";
+import { type FunctionName, parseFunctionName, qualifiedArn } from "./function-name.ts";
+import { compareVersions, maxPage, readMarker, writeMarker } from "./paging.ts";
+import type { LambdaDeps } from "./ports.ts";
+import { ifFound, missingFunction, type Resolved, resolve } from "./qualifiers.ts";
 
-/** "Lambda returns up to 50 items" whatever MaxItems says (API_ListFunctions). */
-const maxPage = 50;
+type Sdk = typeof sdk;
+type Listed = ReturnType<typeof listedConfiguration>;
 
 /** AWS's default quotas (lambda-contract 4.3); Slipway has no limit of its own for code. */
 const codeLimits = { TotalCodeSize: 80_530_636_800, CodeSizeUnzipped: 262_144_000, CodeSizeZipped: 52_428_800 };
 
-export function readHandlers({ functions, accountConcurrency }: LambdaDeps): Handlers<typeof sdk> {
+export function readHandlers(deps: LambdaDeps): Handlers<Sdk> {
+	const { functions, concurrency } = deps;
+	const find = (text: string, qualifier: string | undefined, call: Call) => {
+		const target = parseFunctionName(text, qualifier, call);
+		return { target, found: resolve(deps, target, missingFunction(target)) };
+	};
 	return {
 		GetFunction(input, call) {
-			const record = functions.get(parseLatest(input.FunctionName, input.Qualifier, call).name);
-			const { imageUri, resolvedImageUri } = record.code;
+			const { target, found } = find(input.FunctionName, input.Qualifier, call);
+			const { record, version } = found;
+			const reserved = record.reservedConcurrency;
 			return {
-				Configuration: fullConfiguration(record),
-				Code: {
-					RepositoryType: "ECR",
-					ImageUri: imageUri,
-					...(resolvedImageUri !== undefined && { ResolvedImageUri: resolvedImageUri }),
-				},
+				Configuration: configurationOf(target, found),
+				Code: codeLocation((version ?? record).code),
 				...(Object.keys(record.tags).length > 0 && { Tags: record.tags }),
+				// Of the function, not of a version: left out when there is a qualifier.
+				...(reserved !== undefined &&
+					target.qualifier === undefined && { Concurrency: { ReservedConcurrentExecutions: reserved } }),
 			};
 		},
 
 		GetFunctionConfiguration(input, call) {
-			return fullConfiguration(functions.get(parseLatest(input.FunctionName, input.Qualifier, call).name));
+			const { target, found } = find(input.FunctionName, input.Qualifier, call);
+			return configurationOf(target, found);
 		},
 
 		ListFunctions(input) {
-			const limit = Math.min(input.MaxItems ?? maxPage, maxPage);
-			const after = input.Marker ? readMarker(input.Marker) : undefined;
-			const records = functions.list({ ...(after !== undefined && { after }), limit: limit + 1 });
-			const page = records.slice(0, limit);
-			const last = page.at(-1);
-			return {
-				Functions: page.map(listedConfiguration),
-				...(records.length > limit && last && { NextMarker: writeMarker(last.name) }),
-			};
+			// "Only functions replicated from a master function in that Region" (API_ListFunctions): there are none.
+			if (input.MasterRegion !== undefined && input.MasterRegion !== "ALL") return { Functions: [] };
+			return input.FunctionVersion === "ALL" ? listEveryVersion(deps, input) : listFunctions(deps, input);
 		},
 
 		GetAccountSettings: () => ({
 			AccountLimit: {
 				...codeLimits,
-				ConcurrentExecutions: accountConcurrency,
-				UnreservedConcurrentExecutions: accountConcurrency,
+				ConcurrentExecutions: deps.accountConcurrency,
+				UnreservedConcurrentExecutions: concurrency.unreserved,
 			},
 			AccountUsage: { TotalCodeSize: functions.codeBytes, FunctionCount: functions.count },
 		}),
-		...absentThings(functions),
 	};
 }
 
-/**
- * Reads of what a function here never has (versions, aliases, policies, URLs, reserved concurrency …). Tools ask for all
- * of them after a create; "none" is the true answer.
- */
-function absentThings(functions: LambdaFunctions): Handlers<typeof sdk> {
-	const none = (message: string) => new AwsError("ResourceNotFoundException", 404, message);
+/** Under the ARN that the caller used. */
+function configurationOf(target: FunctionName, { record, version }: Resolved) {
+	const arn = qualifiedArn(target);
+	return version ? fullVersion(record, version, arn) : fullConfiguration(record, arn);
+}
+
+function codeLocation({ imageUri, resolvedImageUri }: FunctionCode): sdk.FunctionCodeLocation {
 	return {
-		ListVersionsByFunction(input, call) {
-			const record = functions.get(parseLatest(input.FunctionName, undefined, call).name);
-			return { Versions: [{ ...listedConfiguration(record), FunctionArn: `${record.arn}:$LATEST` }] };
-		},
-		ListAliases(input, call) {
-			functions.get(parseLatest(input.FunctionName, undefined, call).name);
-			return { Aliases: [] };
-		},
-		GetPolicy(input, call) {
-			functions.get(parseLatest(input.FunctionName, input.Qualifier, call).name);
-			throw none("No policy is associated with the given resource.");
-		},
-		GetFunctionConcurrency(input, call) {
-			functions.get(parseLatest(input.FunctionName, undefined, call).name);
-			return {};
-		},
-		GetFunctionCodeSigningConfig(input, call) {
-			const { name } = functions.get(parseLatest(input.FunctionName, undefined, call).name);
-			return { FunctionName: name, CodeSigningConfigArn: undefined };
-		},
-		GetFunctionUrlConfig(input, call) {
-			functions.get(parseLatest(input.FunctionName, input.Qualifier, call).name);
-			throw none("The resource you requested does not exist.");
-		},
-		ListFunctionUrlConfigs(input, call) {
-			functions.get(parseLatest(input.FunctionName, undefined, call).name);
-			return { FunctionUrlConfigs: [] };
-		},
-		GetFunctionEventInvokeConfig(input, call) {
-			const { arn } = functions.get(parseLatest(input.FunctionName, input.Qualifier, call).name);
-			throw none(`The function ${arn}:$LATEST doesn't have an EventInvokeConfig`);
-		},
-		ListEventSourceMappings: () => ({ EventSourceMappings: [] }),
+		RepositoryType: "ECR",
+		ImageUri: imageUri,
+		...(resolvedImageUri !== undefined && { ResolvedImageUri: resolvedImageUri }),
 	};
 }
 
-/** Markers are opaque to clients; ours is the last name of the page. */
-function writeMarker(name: string): string {
-	return Buffer.from(`v1:${name}`).toString("base64url");
+function listFunctions({ functions }: LambdaDeps, input: Input<Sdk, "ListFunctions">) {
+	const limit = Math.min(input.MaxItems ?? maxPage, maxPage);
+	const [after] = readMarker(input.Marker)?.split(":") ?? [];
+	const records = functions.list({ ...(after !== undefined && { after }), limit: limit + 1 });
+	const page = records.slice(0, limit);
+	const last = page.at(-1);
+	return {
+		Functions: page.map((record) => listedConfiguration(record)),
+		...(records.length > limit && last && { NextMarker: writeMarker(last.name) }),
+	};
 }
 
-function readMarker(marker: string): string {
-	const text = Buffer.from(marker, "base64url").toString();
-	if (!/^v1:[a-zA-Z0-9-_]{1,64}$/.test(text))
-		throw new AwsError("InvalidParameterValueException", 400, "Invalid Marker");
-	return text.slice("v1:".length);
+/** $LATEST and the versions of each function, under qualified ARNs. The marker is "NAME:VERSION". */
+function listEveryVersion(deps: LambdaDeps, input: Input<Sdk, "ListFunctions">) {
+	const limit = Math.min(input.MaxItems ?? maxPage, maxPage);
+	const [name, version] = readMarker(input.Marker)?.split(":") ?? [];
+	const items: Listed[] = [];
+	if (name !== undefined)
+		items.push(...everyVersion(deps, name).filter((item) => compareVersions(item.Version!, version ?? "$LATEST") > 0));
+	const more = deps.functions.list({ ...(name !== undefined && { after: name }), limit: limit + 1 });
+	for (const record of more) {
+		if (items.length > limit) break;
+		items.push(...everyVersion(deps, record.name));
+	}
+	const page = items.slice(0, limit);
+	const last = page.at(-1);
+	return {
+		Functions: page,
+		...(items.length > limit && last && { NextMarker: writeMarker(`${last.FunctionName}:${last.Version}`) }),
+	};
+}
+
+/** None of a function that is gone since the page before. */
+function everyVersion({ functions, versions }: LambdaDeps, name: string): Listed[] {
+	const record = ifFound(() => functions.get(name));
+	if (!record) return [];
+	return [
+		listedConfiguration(record, `${record.arn}:$LATEST`),
+		...versions.list(name).map((version) => listedVersion(record, version)),
+	];
 }

@@ -15,7 +15,10 @@ export function tagHandlers(functions: LambdaFunctions): Handlers<typeof sdk> {
 
 		async TagResource(input, call) {
 			const name = taggedFunction(input.Resource, call);
-			checkTags({ ...functions.get(name).tags, ...input.Tags });
+			const { tags } = functions.get(name);
+			if (Object.keys(input.Tags).length === 0)
+				throw new SlipwayError("INVALID", "An error occurred and the request cannot be processed.");
+			checkTags({ ...tags, ...input.Tags });
 			await functions.tag(name, input.Tags);
 			return {};
 		},

@@ -1,18 +1,24 @@
 import type * as sdk from "@aws-sdk/client-lambda";
-import { SlipwayError } from "../../../../base/error.ts";
+import type { FunctionRecord, FunctionVersion } from "../../../../core/function/function.ts";
 import type { Call, Handlers, Input } from "../../service.ts";
-import { fullConfiguration, given, readConfiguration } from "./configuration.ts";
-import { parseFunctionName, parseUnqualified } from "./function-name.ts";
-import type { LambdaFunctions } from "./ports.ts";
+import { fullConfiguration, fullVersion, given, readConfiguration } from "./configuration.ts";
+import { invalidParameter, maxNameLength, parseFunctionName, parseUnqualified } from "./function-name.ts";
+import type { LambdaDeps } from "./ports.ts";
+import { isVersionNumber } from "./qualifiers.ts";
 import { checkTags } from "./tag-handlers.ts";
 import { refuseUnsupported } from "./unsupported.ts";
 
 type Sdk = typeof sdk;
+type Deps = Pick<LambdaDeps, "functions" | "versions">;
 
-export function writeHandlers(functions: LambdaFunctions): Handlers<Sdk> {
+export function writeHandlers(deps: Deps): Handlers<Sdk> {
+	const { functions, versions } = deps;
 	return {
 		async CreateFunction(input, call) {
-			return fullConfiguration(await create(functions, input, call));
+			const record = await create(deps, input, call);
+			const version = input.Publish === true ? published(deps, record) : undefined;
+			// The version under the function's own ARN (recorded answers).
+			return version ? fullVersion(record, version, record.arn) : fullConfiguration(record);
 		},
 
 		async UpdateFunctionCode(input, call) {
@@ -20,12 +26,15 @@ export function writeHandlers(functions: LambdaFunctions): Handlers<Sdk> {
 			functions.get(name);
 			refuseUnsupported({ ...input }, { ...input });
 			const imageUri = input.ImageUri;
-			if (!imageUri) throw invalid("Please provide ImageUri when updating a function with packageType Image.");
+			if (!imageUri) throw invalidParameter("Please provide ImageUri when updating a function with packageType Image.");
+			const publish = input.Publish === true && input.DryRun !== true;
 			const record = await functions.updateCode(name, {
 				imageUri,
 				...given({ architecture: input.Architectures?.[0], revisionId: input.RevisionId, dryRun: input.DryRun }),
+				...(publish && { publish }),
 			});
-			return fullConfiguration(record);
+			const version = publish ? published(deps, record) : undefined;
+			return version ? fullVersion(record, version) : fullConfiguration(record);
 		},
 
 		async UpdateFunctionConfiguration(input, call) {
@@ -37,25 +46,36 @@ export function writeHandlers(functions: LambdaFunctions): Handlers<Sdk> {
 		},
 
 		async DeleteFunction(input, call) {
-			const { name, qualifier, arn } = parseFunctionName(input.FunctionName, input.Qualifier, call);
-			if (qualifier === "$LATEST") throw invalid("$LATEST version cannot be deleted without deleting the function.");
-			if (qualifier !== undefined) throw new SlipwayError("NOT_FOUND", `Function not found: ${arn}:${qualifier}`);
-			await functions.delete(name);
+			const { name, qualifier } = parseFunctionName(input.FunctionName, input.Qualifier, call);
+			if (qualifier === "$LATEST")
+				throw invalidParameter("$LATEST version cannot be deleted without deleting the function.");
+			if (qualifier === undefined) await functions.delete(name);
+			else if (isVersionNumber(qualifier)) await versions.delete(name, qualifier);
+			else throw invalidParameter("Deletion of aliases is not currently supported.");
 			return { StatusCode: 204 };
 		},
 	};
 }
 
-function create(functions: LambdaFunctions, input: Input<Sdk, "CreateFunction">, call: Call) {
+/** The version that the same change has made. */
+function published({ versions }: Deps, { name, nextVersion }: FunctionRecord): FunctionVersion {
+	return versions.get(name, String(nextVersion - 1));
+}
+
+function create({ functions }: Deps, input: Input<Sdk, "CreateFunction">, call: Call) {
 	const { name, qualifier } = parseFunctionName(input.FunctionName, undefined, call);
-	if (qualifier !== undefined) throw invalid("The function name of a new function can't have a qualifier.");
+	if (name.length > maxNameLength)
+		throw invalidParameter(
+			`1 validation error detected: Value '${name}' at 'functionName' failed to satisfy constraint: Member must have length less than or equal to ${maxNameLength}`,
+		);
+	if (qualifier !== undefined) throw invalidParameter("The function name of a new function can't have a qualifier.");
 	refuseUnsupported({ ...input }, { ...input.Code });
 	const imageUri = input.Code.ImageUri;
 	if (input.PackageType !== "Image")
-		throw invalid(
+		throw invalidParameter(
 			"Please don't provide ImageUri when creating a function with packageType Zip. To run a container image, say --package-type Image.",
 		);
-	if (!imageUri) throw invalid("Please provide ImageUri when creating a function with packageType Image.");
+	if (!imageUri) throw invalidParameter("Please provide ImageUri when creating a function with packageType Image.");
 	if (input.Tags) checkTags(input.Tags);
 	return functions.create({
 		...readConfiguration(input),
@@ -63,9 +83,6 @@ function create(functions: LambdaFunctions, input: Input<Sdk, "CreateFunction">,
 		role: input.Role,
 		imageUri,
 		...given({ architecture: input.Architectures?.[0], tags: input.Tags }),
+		...(input.Publish === true && { publish: true }),
 	});
-}
-
-function invalid(message: string): SlipwayError {
-	return new SlipwayError("INVALID", message);
 }
