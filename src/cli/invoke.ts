@@ -5,11 +5,11 @@ import { paint } from "./format.ts";
 import { type Call, exitCodes, jsonOption, text, type Verb } from "./verb.ts";
 
 export const verb: Verb = {
-	usage: "invoke NAME [-d JSON | --file FILE] [--tail]",
+	usage: "invoke NAME[:QUALIFIER] [-d JSON | --file FILE] [--tail]",
 	summary: "Invoke a function, wait, and print its answer",
 	details:
-		"Without an event the function gets {}. The answer goes to standard output as the function wrote it, everything else to\n" +
-		"standard error. The exit code is 3 when the function answered with an error.",
+		"A qualifier is a version's number or an alias. Without an event the function gets {}. The answer goes to standard\n" +
+		"output as the function wrote it, everything else to standard error. The exit code is 3 when the function answered with an error.",
 	positionals: [1, 1],
 	options: {
 		data: { type: "string", short: "d", value: "JSON", description: "The event" },
@@ -20,6 +20,7 @@ export const verb: Verb = {
 	examples: [
 		["slipway invoke hello", "with {}"],
 		[`slipway invoke hello -d '{"name":"you"}' --tail`, "with an event, and the log"],
+		["slipway invoke hello:live", "the version that the alias 'live' names"],
 		["jq -n '{a:1}' | slipway invoke hello --file -", "with an event from a pipe"],
 	],
 	run: invoke,
@@ -27,8 +28,9 @@ export const verb: Verb = {
 
 async function invoke({ context, values, positionals: [name = ""] }: Call): Promise<number> {
 	const payload = await readEvent(text(values.data), text(values.file));
+	const [functionName = "", qualifier] = name.split(/:(.*)/s);
 	const started = performance.now();
-	const result = await context.client().invoke(name, payload, { tail: values.tail === true });
+	const result = await context.client().invoke(functionName, payload, { tail: values.tail === true, qualifier });
 	const tookMs = Math.round((performance.now() - started) * 100) / 100;
 	const answer = Buffer.from(result.payload).toString();
 	if (values.json) context.printJson({ ...result, payload: parsed(answer), tookMs });

@@ -19,8 +19,8 @@ async function ps({ context, values }: Call): Promise<number> {
 	const now = Date.now();
 	const rows = sandboxes.map((sandbox) => [
 		sandbox.id,
-		sandbox.functionName,
-		sandbox.state,
+		sandbox.version === "$LATEST" ? sandbox.functionName : `${sandbox.functionName}:${sandbox.version}`,
+		sandbox.initializationType === "on-demand" ? sandbox.state : `${sandbox.state} (provisioned)`,
 		formatDuration(now - sandbox.startedMs),
 		`${formatDuration(now - sandbox.lastUsedMs)} ago`,
 		String(sandbox.invocations),

@@ -17,8 +17,11 @@ export interface System extends AsyncDisposable {
 	readonly fronts: Fronts;
 	/** "crun 1.8.1" */
 	readonly runtime: string;
-	/** Removes what an earlier process left on the machine; before anything is served. */
-	reap(): Promise<number>;
+	/**
+	 * Removes what an earlier process left on the machine, and has ready again what that one was asked to keep ready; before
+	 * anything is served. Returns how many things it removed.
+	 */
+	recover(): Promise<number>;
 }
 
 export interface WireInput {
@@ -123,7 +126,7 @@ async function start(options: DaemonOptions, lifetime: Lifetime, closing: AbortS
 	lifetime.defer(() => listener.close(AbortSignal.abort()));
 	const input = wireInput(options, secrets, listener, record, closing);
 	const system = lifetime.use(await options.wire(input));
-	const reaped = await system.reap();
+	const reaped = await system.recover();
 	if (reaped > 0) log.info("Removed what an earlier daemon left", { reaped });
 	serving = system;
 	lifetime.use(trimWhenIdle(clock, () => listener.requests));
@@ -163,5 +166,5 @@ function frontsWhenReady(current: () => Fronts | undefined): Fronts {
 			response.writeHead(503, { "retry-after": "1", "content-type": "application/json" });
 			response.end('{"error":"The daemon is starting"}\n');
 		};
-	return { aws: when("aws"), registry: when("registry"), api: when("api") };
+	return { aws: when("aws"), registry: when("registry"), api: when("api"), functionUrl: when("functionUrl") };
 }

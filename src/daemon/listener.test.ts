@@ -14,9 +14,16 @@ const named =
 	(_request: IncomingMessage, response: ServerResponse) =>
 		void response.end(name);
 
+const fronts = (make: (name: string) => Front) => ({
+	aws: make("aws"),
+	registry: make("registry"),
+	api: make("api"),
+	functionUrl: make("functionUrl"),
+});
+
 async function listener(context: TestContext, options: Partial<ListenerOptions> = {}): Promise<Listener> {
 	const started = await startListener({
-		fronts: { aws: named("aws"), registry: named("registry"), api: named("api") },
+		fronts: fronts(named),
 		listen: { host: "127.0.0.1", port: 0 },
 		ready: () => true,
 		log: silentLog,
@@ -49,6 +56,12 @@ const chosen: [string, string, Record<string, string>, ReturnType<typeof chooseF
 	["GET", "/readyz?verbose", {}, "health"],
 	["GET", "/healthzz", {}, undefined],
 	["GET", "/2015-03-31", {}, undefined],
+	["GET", "/", { host: "abc123.lambda-url.us-east-1.localhost:4747" }, "functionUrl"],
+	["GET", "/v2/", { host: "abc123.LAMBDA-URL.eu-west-1.on.aws" }, "functionUrl"],
+	["POST", "/2015-03-31/functions", { host: "x.lambda-url.us-east-1.on.aws", authorization: sigv4 }, "functionUrl"],
+	["GET", "/healthz", { host: "x.lambda-url.us-east-1.localhost" }, "functionUrl"],
+	["GET", "/healthz", { host: "lambda-url.us-east-1.localhost" }, "health"],
+	["GET", "/healthz", { host: "a.b.lambda-url.us-east-1.localhost" }, "health"],
 ];
 for (const [method, url, headers, expected] of chosen)
 	test(`${method} ${url} ${Object.keys(headers)} is for ${expected ?? "nobody"}`, () => {
@@ -80,7 +93,7 @@ test("A front's bug is a plain 500 outside and all of it in the log", async (con
 	const lines: string[] = [];
 	const api: Front = () => Promise.reject(new Error("inner secret"));
 	const { url } = await listener(context, {
-		fronts: { aws: named(""), registry: named(""), api },
+		fronts: { ...fronts(named), api },
 		log: jsonLog((line) => lines.push(line)),
 	});
 	const response = await fetch(`${url}/_slipway/x`);
@@ -137,7 +150,7 @@ function slow() {
 
 test("Closing lets requests in flight finish, refuses new ones, and ends kept connections", async (context) => {
 	const { front, started, finish } = slow();
-	const server = await listener(context, { fronts: { aws: named(""), registry: named(""), api: front } });
+	const server = await listener(context, { fronts: { ...fronts(named), api: front } });
 	const answer = fetch(`${server.url}/_slipway/x`);
 	await started;
 	assert.equal(server.openRequests, 1);
@@ -153,7 +166,7 @@ test("Closing lets requests in flight finish, refuses new ones, and ends kept co
 
 test("The limit cuts what does not finish, and counts it", async (context) => {
 	const { front, started, finish } = slow();
-	const server = await listener(context, { fronts: { aws: named(""), registry: named(""), api: front } });
+	const server = await listener(context, { fronts: { ...fronts(named), api: front } });
 	const call = request(`${server.url}/_slipway/x`).end();
 	const failed = once(call, "error");
 	await started;

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { SlipwayError, systemCode } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
+import { urlIdOf } from "../front/function-url/host.ts";
 
 /** Answers one request. A rejection is a bug: it is logged, and the client gets a plain 500. */
 export type Front = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
@@ -16,6 +17,8 @@ export interface Fronts {
 	registry: Front;
 	/** Native API, /_slipway/. */
 	api: Front;
+	/** Function URLs: every path of the hosts ID.lambda-url.… */
+	functionUrl: Front;
 }
 
 export interface ListenerOptions {
@@ -180,14 +183,16 @@ function pathOf(request: IncomingMessage): string {
 }
 
 /**
- * A signature comes first: its scope says "AWS" whatever the path (API Gateway's own is /v2/apis). Then the path tells; an
+ * A function URL's host comes first: all of its paths are the function's, also those that mean something here, and its
+ * callers may sign. Then a signature: its scope says "AWS" whatever the path (API Gateway's own is /v2/apis). Then the path tells; an
  * unsigned call to an AWS path still goes to that front, whose business it is to refuse it in AWS's words.
  */
 export function chooseFront(
 	request: Pick<IncomingMessage, "url" | "headers" | "method">,
 ): keyof Fronts | "health" | undefined {
 	const url = request.url ?? "/";
-	const { authorization } = request.headers;
+	const { authorization, host } = request.headers;
+	if (urlIdOf(host) !== undefined) return "functionUrl";
 	if (authorization?.startsWith("AWS4-")) return "aws";
 	if (url.startsWith("/_slipway/") || url === "/_slipway") return "api";
 	if (url.includes("X-Amz-Signature=") || url.includes("X-Amz-Credential=")) return "aws";
@@ -214,6 +219,7 @@ function answerUnknown(request: IncomingMessage, response: ServerResponse): void
 			"/ (signed)": "AWS ECR and STS APIs",
 			"/v2/": "OCI registry (docker login, push, pull)",
 			"/_slipway/openapi.json": "Slipway's own API, described",
+			"ID.lambda-url.REGION.HOST": "function URLs, by the request's host (aws lambda create-function-url-config)",
 			"/healthz, /readyz": "health of the daemon",
 		},
 		hint: "`slipway env` prints the settings that clients need",

@@ -14,6 +14,7 @@ export const fakeWire: Wire = async (input): Promise<System> => {
 		fronts: {
 			aws: named("aws"),
 			registry: named("registry"),
+			functionUrl: named("functionUrl"),
 			api: apiFront({
 				...deps,
 				token: secrets.credentials.token,
@@ -34,7 +35,7 @@ export const fakeWire: Wire = async (input): Promise<System> => {
 				}),
 			}),
 		},
-		reap: async () => 0,
+		recover: async () => 0,
 		[Symbol.asyncDispose]: async () => log.info("Disposed"),
 	};
 };

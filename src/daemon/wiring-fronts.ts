@@ -5,7 +5,9 @@ import { createAwsFront } from "../front/aws/front.ts";
 import type { Principal } from "../front/aws/service.ts";
 import { ecrService } from "../front/aws/services/ecr.ts";
 import { lambdaService } from "../front/aws/services/lambda/service.ts";
+import { logsService } from "../front/aws/services/logs/service.ts";
 import { stsService } from "../front/aws/services/sts.ts";
+import { createFunctionUrlFront } from "../front/function-url/function-url-front.ts";
 import { createRegistryFront } from "../front/registry/registry-front.ts";
 import { temporaryFolder, type WireInput } from "./daemon.ts";
 import type { Fronts } from "./listener.ts";
@@ -24,10 +26,15 @@ export function makeFronts(input: WireInput, storage: Storage, engine: Engine, r
 		clock: input.clock,
 		log: input.log,
 	});
-	return { aws: awsFront(input, storage, engine), registry, api: apiFront(apiDeps(input, storage, engine, runtime)) };
+	return {
+		aws: awsFront(input, storage, engine),
+		registry,
+		api: apiFront(apiDeps(input, storage, engine, runtime)),
+		functionUrl: functionUrlFront(input, engine),
+	};
 }
 
-function awsFront(input: WireInput, { blobs, store }: Storage, engine: Engine): Fronts["aws"] {
+function awsFront(input: WireInput, { blobs, store, logs }: Storage, engine: Engine): Fronts["aws"] {
 	const { config, accountId, clock, ids, log } = input;
 	const { accessKeyId, secretAccessKey, registryPassword, token } = input.secrets.credentials;
 	const ecr = ecrService({
@@ -37,9 +44,9 @@ function awsFront(input: WireInput, { blobs, store }: Storage, engine: Engine): 
 		isTls: input.secrets.tls !== undefined,
 		clock,
 	});
-	const principal: Principal = { accessKeyId, arn: `arn:aws:iam::${accountId}:root`, userId: accountId, accountId };
+	const principal = ownPrincipal(input);
 	const front = createAwsFront({
-		services: [lambdaService(engine), ecr, stsService()],
+		services: [lambdaService(engine), ecr, logsService({ logs, clock, ids }), stsService()],
 		credentials: (id) => (id === accessKeyId ? { secretAccessKey, principal } : undefined),
 		authenticateBearer: (given) => (sameSecret(given, token) ? principal : undefined),
 		clock,
@@ -49,6 +56,30 @@ function awsFront(input: WireInput, { blobs, store }: Storage, engine: Engine): 
 		log,
 	});
 	return (request, response) => front.handle(request, response);
+}
+
+function functionUrlFront(input: WireInput, { urls, policies, dispatcher }: Engine): Fronts["functionUrl"] {
+	const { config, accountId, clock, ids, log, secrets } = input;
+	const { accessKeyId, secretAccessKey } = secrets.credentials;
+	const principal = ownPrincipal(input);
+	const front = createFunctionUrlFront({
+		urls,
+		policies,
+		dispatcher,
+		credentials: (id) => (id === accessKeyId ? { secretAccessKey, principal } : undefined),
+		clock,
+		ids,
+		region: config.region,
+		accountId,
+		log,
+	});
+	return (request, response) => front.handle(request, response);
+}
+
+/** Whoever has the installation's keys is the account itself. */
+function ownPrincipal({ accountId, secrets }: WireInput): Principal {
+	const { accessKeyId } = secrets.credentials;
+	return { accessKeyId, arn: `arn:aws:iam::${accountId}:root`, userId: accountId, accountId };
 }
 
 function apiDeps(input: WireInput, { logs }: Storage, engine: Engine, runtime: string): ApiDeps {

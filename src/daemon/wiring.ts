@@ -11,6 +11,10 @@ import { LambdaContract } from "../contracts/lambda/lambda-contract.ts";
 import { BlobPins } from "../engine/blob-pins.ts";
 import { Collector } from "../engine/collect.ts";
 import { Dispatcher } from "../engine/dispatch.ts";
+import { FunctionConcurrency } from "../engine/function-concurrency.ts";
+import { FunctionPolicies } from "../engine/function-policies.ts";
+import { FunctionUrls } from "../engine/function-urls.ts";
+import { FunctionVersions } from "../engine/function-versions.ts";
 import { Functions } from "../engine/functions.ts";
 import { Images, localRegistryMatcher } from "../engine/images.ts";
 import { Meter } from "../engine/meter.ts";
@@ -19,10 +23,10 @@ import { dockerCredentials } from "./docker-credentials.ts";
 import { openSandboxRuntime } from "./sandbox-runtime.ts";
 import { makeFronts } from "./wiring-fronts.ts";
 
-/** Invocations at once: the cloud's default for an account (lambda-contract 3.8). */
-const accountConcurrency = 1000;
-/** Milliseconds after which an idle sandbox is frozen: later than a busy client's next event. */
-const freezeAfterMs = 1000;
+/** Milliseconds after which an idle sandbox is frozen: later than the next event of a client that calls back to back. */
+const freezeAfterMs = 10;
+/** The time that `scalingRate` counts in, milliseconds (lambda-contract 3.8). */
+const scalingPeriodMs = 10_000;
 /** Sandboxes created ahead of their event, of all functions and of one, and for how long after its last one. */
 const spares = { maxTotal: 16, maxPerFunction: 4, keepMs: 15 * 60_000 };
 
@@ -47,7 +51,11 @@ async function wireParts(input: WireInput, lifetime: Lifetime): Promise<System> 
 	return {
 		fronts: makeFronts(input, storage, engine, runtimeName),
 		runtime: runtimeName,
-		reap: () => runtime.reap(),
+		recover: async () => {
+			const reaped = await runtime.reap();
+			engine.concurrency.restore();
+			return reaped;
+		},
 		[Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),
 	};
 }
@@ -60,7 +68,9 @@ async function openStorage({ config, clock, ids, log }: WireInput, lifetime: Lif
 	const limits = { unpackedBytes: maxBytes, entries: maxEntries, expansionRatio: maxRatio };
 	const rootfs = await OverlayRootfsStore.open({ root: folder("layers"), limits, log });
 	lifetime.use(rootfs);
-	const logs = lifetime.use(await FsLogStore.open({ root: folder("logs"), clock, log }));
+	const logs = lifetime.use(
+		await FsLogStore.open({ root: folder("logs"), clock, log, maxGroupBytes: config.logGroupMaxBytes }),
+	);
 	return { store, blobs, rootfs, logs };
 }
 
@@ -76,19 +86,30 @@ async function openEngine(input: WireInput, storage: Storage, lifetime: Lifetime
 		{
 			runtime,
 			rootfs,
-			contract: new LambdaContract({ region: config.region, ids, log }),
+			contract: new LambdaContract({
+				region: config.region,
+				ids,
+				log,
+				clock,
+				streaming: { bytesPerSecond: config.streamRate },
+			}),
 			logs,
 			clock,
 			ids,
 			log,
 			egress,
+			onCodeGone: (revision) => functions.codeGone(revision),
 			onLifecycle: meter.record,
-			activeRevision: (name) => functions.activeRevision(name),
+			resolveRevision: (name, qualifier) => functions.revision(name, qualifier),
+			reservedConcurrency: (name) => belongings.concurrency.reserved(name),
+			unreservedConcurrency: () => belongings.concurrency.unreserved,
 		},
 		{
 			maxSandboxes: config.maxSandboxes,
-			accountConcurrency,
+			accountConcurrency: config.accountConcurrency,
+			scaling: { environments: config.scalingRate, periodMs: scalingPeriodMs },
 			idleTimeoutMs: config.idleTimeoutMs,
+			maxAgeMs: config.sandboxMaxAgeMs,
 			freezeAfterMs,
 			maxStarting: Math.max(2, availableParallelism()),
 			spares,
@@ -103,19 +124,52 @@ async function openEngine(input: WireInput, storage: Storage, lifetime: Lifetime
 		log,
 		region: config.region,
 		accountId: input.accountId,
-		onRevisionChange: (name) => dispatcher.retire(name),
+		onRevisionChange: (name, ended) => dispatcher.retire(name, ended.version),
 		onActive: (revision) => {
 			runtime.prepare({ tmpMiB: revision.configuration.tmpMiB, egress });
 			dispatcher.expect(revision);
 		},
 	});
 	lifetime.defer(() => functions.settled());
+	const belongings = openBelongings(input, functions, dispatcher);
 	const inUse = () => functions.imagesInUse();
 	const collector = lifetime.use(
 		new Collector({ blobs, repositories: store.repositories, rootfs, pins, inUse, clock, log }),
 	);
 	collector.start();
-	return { runtime, images, pins, functions, dispatcher, meter, accountConcurrency };
+	return {
+		runtime,
+		images,
+		pins,
+		functions,
+		...belongings,
+		dispatcher,
+		meter,
+		accountConcurrency: config.accountConcurrency,
+	};
+}
+
+/** What belongs to functions besides their code and configuration; all of it changes the same records. */
+function openBelongings({ config, registryHost, clock, ids }: WireInput, functions: Functions, dispatcher: Dispatcher) {
+	const { records } = functions;
+	return {
+		versions: new FunctionVersions({ records, ids }),
+		policies: new FunctionPolicies({ records, ids }),
+		concurrency: new FunctionConcurrency({
+			records,
+			serving: (name, version) => functions.serving(name, version),
+			provisioning: dispatcher,
+			clock,
+			accountConcurrency: config.accountConcurrency,
+		}),
+		urls: new FunctionUrls({
+			records,
+			clock,
+			ids,
+			region: config.region,
+			authority: () => `localhost${portOf(registryHost)}`,
+		}),
+	};
 }
 
 function openImages(
@@ -125,7 +179,7 @@ function openImages(
 	lifetime: Lifetime,
 	usedBy: (manifestDigest: string) => readonly string[],
 ): Images {
-	const port = registryHost.slice(registryHost.lastIndexOf(":"));
+	const port = portOf(registryHost);
 	const ecrName = `${accountId}.dkr.ecr.*.amazonaws.com`;
 	const ourNames = [registryHost, `localhost${port}`, `127.0.0.1${port}`, ecrName, ...config.registryHosts];
 	const dockerFolder = join(homedir(), ".docker");
@@ -148,4 +202,9 @@ function openImages(
 		pins,
 		usedBy,
 	});
+}
+
+/** ":4747", or nothing for the scheme's own. */
+function portOf(host: string): string {
+	return /:\d+$/.exec(host)?.[0] ?? "";
 }

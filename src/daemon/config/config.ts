@@ -18,6 +18,13 @@ export interface Config {
 	registryHosts: readonly string[];
 	idleTimeoutMs: number;
 	maxSandboxes: number;
+	sandboxMaxAgeMs: number;
+	accountConcurrency: number;
+	/** Sandboxes that one function may add in 10 seconds. */
+	scalingRate: number;
+	/** Bytes a second. */
+	streamRate: number;
+	logGroupMaxBytes: number;
 	logLevel: LogLevel;
 	logMaxBytes: number;
 	runtime: "auto" | "crun" | "runc";
@@ -67,6 +74,11 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, m
 		registryHosts: values.SLIPWAY_REGISTRY_HOSTS ?? [],
 		idleTimeoutMs: (values.SLIPWAY_IDLE_TIMEOUT ?? 600) * 1000,
 		maxSandboxes: values.SLIPWAY_MAX_SANDBOXES ?? sandboxesThatFit(machine.memoryBytes),
+		sandboxMaxAgeMs: (values.SLIPWAY_SANDBOX_MAX_AGE ?? 4 * 3600) * 1000,
+		accountConcurrency: values.SLIPWAY_ACCOUNT_CONCURRENCY ?? 1000,
+		scalingRate: values.SLIPWAY_SCALING_RATE ?? 1000,
+		streamRate: values.SLIPWAY_STREAM_RATE ?? 2 * MiB,
+		logGroupMaxBytes: values.SLIPWAY_LOG_GROUP_MAX_SIZE ?? 256 * MiB,
 		logLevel: values.SLIPWAY_LOG_LEVEL ?? "info",
 		logMaxBytes: values.SLIPWAY_LOG_MAX_SIZE ?? 10 * MiB,
 		runtime: values.SLIPWAY_RUNTIME ?? "auto",

@@ -112,6 +112,31 @@ export const variables = {
 		default: "as many of 128 MiB as fit in 80 % of the memory, 8 to 1000",
 		description: "Sandboxes that may exist at once",
 	},
+	SLIPWAY_SANDBOX_MAX_AGE: {
+		schema: seconds(60, 30 * day),
+		default: "4h",
+		description: "Age at which a sandbox is replaced after its event, however busy it is",
+	},
+	SLIPWAY_ACCOUNT_CONCURRENCY: {
+		schema: integer(101, 1_000_000),
+		default: "1000",
+		description: "Invocations at once, of all functions; 100 of them can't be reserved",
+	},
+	SLIPWAY_SCALING_RATE: {
+		schema: integer(1, 1_000_000),
+		default: "1000",
+		description: "Sandboxes that one function may add in 10 seconds",
+	},
+	SLIPWAY_STREAM_RATE: {
+		schema: bytes(1024, 1024 * GiB),
+		default: "2MiB",
+		description: "Bytes a second of a streamed response after its first 6 MiB, as on AWS",
+	},
+	SLIPWAY_LOG_GROUP_MAX_SIZE: {
+		schema: bytes(16 * 2 ** 20, 1024 * GiB),
+		default: "256MiB",
+		description: "Bytes kept of one function's log; the oldest go first",
+	},
 	SLIPWAY_LOG_LEVEL: {
 		schema: z.enum(["debug", "info", "warn", "error"], "must be debug, info, warn or error"),
 		default: "info",
