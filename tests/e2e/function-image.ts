@@ -27,6 +27,10 @@ const applets = [
 	"env",
 	"df",
 	"mkdir",
+	"kill",
+	"date",
+	"ls",
+	"touch",
 ];
 
 /** Why these tests can't run here, or undefined. */
@@ -36,15 +40,16 @@ export function missingForFunctionImages(): string | undefined {
 	return existsSync("/usr/bin/skopeo") ? undefined : "needs skopeo";
 }
 
-/** Pushes the shell runtime as `registry/name:v1` and returns the reference. */
+/** Pushes the shell runtime, with `more` files beside it, as `registry/name:v1` and returns the reference. */
 export async function pushShellRuntime(
 	daemon: LocalDaemon,
 	name: string,
 	config: Record<string, unknown> = {},
+	more: Record<string, string | Buffer> = {},
 ): Promise<string> {
 	const busybox = await readFile("/bin/busybox");
 	const runtime = await readFile(join(import.meta.dirname, "fixtures/runtime.sh"));
-	const files: Record<string, string | Buffer> = { "bin/busybox": busybox, "runtime.sh": runtime };
+	const files: Record<string, string | Buffer> = { "bin/busybox": busybox, "runtime.sh": runtime, ...more };
 	for (const applet of applets) files[`bin/${applet}`] = `#!/bin/busybox sh\nexec /bin/busybox ${applet} "$@"\n`;
 	return pushFiles(daemon, name, files, { Entrypoint: ["/runtime.sh"], Env: ["PATH=/bin"], ...config });
 }
