@@ -1,7 +1,7 @@
 /**
  * `npm run bench [-- --json FILE] [-- --only KEY]`: starts a daemon with a home of its own, measures, and prints every
  * figure beside its baseline, measured in the same run and in turns with it. Keys: cold.static, warm, warm.throughput,
- * daemon.rss, unpack (a prefix will do). Exit code 1 when a promise was missed.
+ * daemon.rss, freeze, stream, unpack (a prefix will do). Exit code 1 when a promise was missed.
  */
 import { spawnSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
@@ -12,9 +12,11 @@ import { buildExample, readExample } from "../tools/examples.ts";
 import { type LocalDaemon, startDaemon } from "../tools/local-daemon.ts";
 import { inPrivateMounts } from "../tools/private-mounts.ts";
 import { formatTable } from "../tools/table.ts";
+import { freezeAndThaw } from "./freeze.ts";
 import { coldStatic, throughput, warm } from "./invocations.ts";
 import { daemonMemory } from "./memory.ts";
 import { columns, type Figure, type Report, rowsOf, single } from "./result.ts";
+import { streaming } from "./streaming.ts";
 import { benchUnpack } from "./unpack.ts";
 
 type Measure = (daemon: LocalDaemon) => Promise<Figure[]>;
@@ -24,6 +26,8 @@ const measures: Record<string, Measure> = {
 	warm: async (daemon) => [await warm(daemon)],
 	"warm.throughput": async (daemon) => [await throughput(daemon)],
 	"daemon.rss": async (daemon) => [await daemonMemory(daemon)],
+	freeze: async () => [await freezeAndThaw()],
+	stream: streaming,
 	unpack: async () => (await benchUnpack()).map(unpackFigure),
 };
 

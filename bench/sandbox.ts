@@ -75,7 +75,7 @@ export async function benchSandbox(program: RuntimeProgram, rounds = ROUNDS): Pr
 	}
 }
 
-function sandboxSpec(id: string, rootfs: string, onConnection: (socket: Socket) => void): SandboxSpec {
+export function sandboxSpec(id: string, rootfs: string, onConnection: (socket: Socket) => void): SandboxSpec {
 	return {
 		id,
 		rootfs,
@@ -108,7 +108,7 @@ function runBare(program: RuntimeProgram, folder: string, rootfs: string): void 
 }
 
 /** /exit only exits; /connect opens a connection to 127.0.0.1:9001 and waits for ever. */
-function makeRootfs(rootfs: string): string {
+export function makeRootfs(rootfs: string): string {
 	for (const name of ["proc", "sys", "dev", "tmp", "etc"]) mkdirSync(join(rootfs, name), { recursive: true });
 	for (const name of ["hosts", "hostname", "resolv.conf"]) writeFileSync(join(rootfs, "etc", name), "");
 	const programs = { exit: exitProgram(process.arch), connect: connectProgram() };
