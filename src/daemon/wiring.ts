@@ -86,13 +86,7 @@ async function openEngine(input: WireInput, storage: Storage, lifetime: Lifetime
 		{
 			runtime,
 			rootfs,
-			contract: new LambdaContract({
-				region: config.region,
-				ids,
-				log,
-				clock,
-				streaming: { bytesPerSecond: config.streamRate },
-			}),
+			contract: lambdaContract(input),
 			logs,
 			clock,
 			ids,
@@ -147,6 +141,11 @@ async function openEngine(input: WireInput, storage: Storage, lifetime: Lifetime
 		meter,
 		accountConcurrency: config.accountConcurrency,
 	};
+}
+
+function lambdaContract({ config, clock, ids, log }: WireInput): LambdaContract {
+	const { region, streamRate } = config;
+	return new LambdaContract({ region, ids, log, clock, streaming: { bytesPerSecond: streamRate } });
 }
 
 /** What belongs to functions besides their code and configuration; all of it changes the same records. */

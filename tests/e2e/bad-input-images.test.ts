@@ -122,9 +122,9 @@ describe("images that are wrong", { skip: missingForFunctionImages() ?? false },
 		rmSync(join(daemon.home, "blobs/blobs/sha256", hex(layer)));
 		await client.create("lost", uri);
 		const { State, StateReasonCode, StateReason } = await client.settled("lost");
-		assert.deepEqual([State, StateReasonCode], ["Failed", "InvalidImage"]);
+		assert.deepEqual([State, StateReasonCode], ["Failed", "ImageDeleted"]);
 		assert.match(StateReason ?? "", new RegExp(`is not complete: its blob ${layer} does not exist`));
-		await assert.rejects(client.invoke("lost", {}), { name: "ResourceConflictException" });
+		await assert.rejects(client.invoke("lost", {}), { name: "CodeArtifactUserDeletedException" });
 		await client.lambda.send(new DeleteFunctionCommand({ FunctionName: "lost" }));
 		await client.pushImage("lost", image);
 		await client.createActive("lost", uri);

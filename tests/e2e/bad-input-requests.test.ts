@@ -164,7 +164,7 @@ describe("requests that are wrong", { skip: missingForFunctionImages() ?? false 
 			"bad name",
 			"näme",
 			"../../etc/passwd",
-			"a".repeat(141),
+			"a".repeat(171),
 			"name:",
 			arn(`${daemon.region}:12:function:x`),
 			"arn:aws:s3:::bucket",

@@ -210,7 +210,7 @@ const misuse: [string[], RegExp][] = [
 	[["xyzzy"], /hint: `slipway help` lists the commands\n$/],
 	[
 		["invoke"],
-		/^slipway: An argument is missing\nusage: slipway invoke NAME .*\nhint: `slipway invoke --help` explains it\n$/,
+		/^slipway: An argument is missing\nusage: slipway invoke NAME\[:QUALIFIER\] .*\nhint: `slipway invoke --help` explains it\n$/,
 	],
 	[["ps", "extra"], /'extra' is one argument too many/],
 	[["ps", "--jsn"], /Unknown option '--jsn'/],
@@ -240,7 +240,7 @@ test("Help: the overview has every verb, each verb its options and examples", as
 		for (const [command] of verb.examples) assert(command.length < 90, command);
 	}
 	const invoke = await slipway(home, ["invoke", "--help"]);
-	assert.match(invoke.out, /^usage: slipway invoke NAME [\s\S]*-d, --data JSON +The event\n[\s\S]*Examples\n/);
+	assert.match(invoke.out, /^usage: slipway invoke NAME\[:QUALIFIER\] [\s\S]*-d, --data JSON +The event\n[\s\S]*Examples\n/);
 	assert.equal((await slipway(home, ["help", "invoke"])).out, invoke.out);
 	assert.match(
 		(await slipway(home, ["help", "config"])).out,

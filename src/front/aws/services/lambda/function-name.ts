@@ -1,5 +1,5 @@
 /** Function names as callers write them: a name, `name:qualifier`, a partial ARN or an ARN. */
-import { AwsError } from "../../errors.ts";
+import { AwsError, validationError } from "../../errors.ts";
 import type { Call } from "../../service.ts";
 
 /** lambda-contract 4.3: the model's own pattern, with the groups that are read here. */
@@ -13,6 +13,9 @@ const printedPattern =
 /** Of a new function; a longer one that is only read is not found (API_CreateFunction). */
 export const maxNameLength = 64;
 
+/** Of all that may be written for a function (the model's NamespacedFunctionName). */
+const maxLength = 170;
+
 export interface FunctionName {
 	name: string;
 	/** As the caller gave it, in the name or beside it. */
@@ -23,6 +26,7 @@ export interface FunctionName {
 
 /** Any qualifier is taken as it is. Throws AwsError for a name out of pattern, another region or another account. */
 export function parseFunctionName(text: string, qualifier: string | undefined, call: Call): FunctionName {
+	if (text.length > maxLength) throw invalidLength(text);
 	const match = pattern.exec(text);
 	if (!match) throw invalidName(text);
 	const [, region = call.region, account = call.accountId, name = "", derived] = match;
@@ -71,10 +75,14 @@ export function invalidParameter(message: string): AwsError {
 	return new AwsError("InvalidParameterValueException", 400, message);
 }
 
+function invalidLength(text: string): AwsError {
+	return invalid(text, `Member must have length less than or equal to ${maxLength}`);
+}
+
 function invalidName(text: string): AwsError {
-	return new AwsError(
-		"ValidationException",
-		400,
-		`1 validation error detected: Value '${text.slice(0, 256)}' at 'functionName' failed to satisfy constraint: Member must satisfy regular expression pattern: ${printedPattern}`,
-	);
+	return invalid(text, `Member must satisfy regular expression pattern: ${printedPattern}`);
+}
+
+function invalid(text: string, rule: string): AwsError {
+	return validationError([`Value '${text.slice(0, 256)}' at 'functionName' failed to satisfy constraint: ${rule}`]);
 }
