@@ -10,6 +10,14 @@ export interface Clock {
 	after(ms: number, callback: () => void): () => void;
 }
 
+/** Waits for a promise that never rejects, at most `ms`; no timer stays behind. */
+export async function settledWithin(promise: Promise<unknown>, ms: number, clock: Clock): Promise<void> {
+	const settled = new AbortController();
+	const late = clock.sleep(ms, settled.signal).catch(() => {});
+	await Promise.race([promise, late]);
+	settled.abort();
+}
+
 export const systemClock: Clock = {
 	now: () => Date.now(),
 	monotonic: () => performance.now(),

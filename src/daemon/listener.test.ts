@@ -7,7 +7,7 @@ import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isSlipwayError } from "../base/error.ts";
 import { jsonLog, silentLog } from "../base/log.ts";
-import { chooseFront, type Front, type Listener, type ListenerOptions, startListener } from "./listener.ts";
+import { chooseFront, cutStalled, type Front, type Listener, type ListenerOptions, startListener } from "./listener.ts";
 
 const named =
 	(name: string): Front =>
@@ -174,4 +174,74 @@ test("The limit cuts what does not finish, and counts it", async (context) => {
 	const [error] = await failed;
 	assert.equal(error.code, "ECONNRESET");
 	finish();
+});
+
+/** A request on a connection that somebody watches, looked at every five seconds. */
+function watched(state: { complete: boolean; bytesRead?: number; bytesWritten?: number; waiting: number }) {
+	let cut = false;
+	const entry = {
+		request: {
+			get complete() {
+				return state.complete;
+			},
+			socket: {
+				get bytesRead() {
+					return state.bytesRead ?? 0;
+				},
+				get bytesWritten() {
+					return state.bytesWritten ?? 0;
+				},
+				destroy: () => {
+					cut = true;
+				},
+			} as unknown as IncomingMessage["socket"],
+		},
+		response: {
+			get writableLength() {
+				return state.waiting;
+			},
+		},
+		bytes: 0,
+		stalledMs: 0,
+	};
+	return (seconds: number) => {
+		for (let passed = 0; passed < seconds && !cut; passed += 5) cutStalled([entry]);
+		return cut;
+	};
+}
+
+test("A body that stops coming is cut after a minute", () => {
+	const state = { complete: false, bytesRead: 100, waiting: 0 };
+	const isCutAfter = watched(state);
+	assert.equal(isCutAfter(55), false);
+	state.bytesRead++;
+	assert.equal(isCutAfter(55), false);
+	assert.equal(isCutAfter(10), true);
+});
+
+test("An answer that its client does not take is cut after five minutes, one that is being made never", () => {
+	assert.equal(watched({ complete: true, bytesWritten: 500, waiting: 0 })(24 * 3600), false);
+	const state = { complete: true, bytesWritten: 7_000_000, waiting: 6_000_000 };
+	const isCutAfter = watched(state);
+	assert.equal(isCutAfter(295), false);
+	state.waiting -= 1000;
+	assert.equal(isCutAfter(295), false);
+	// More is written, and none of it goes.
+	state.bytesWritten += 4096;
+	state.waiting += 4096;
+	assert.equal(isCutAfter(10), true);
+});
+
+test("An answer of six megabytes that nobody reads is cut, and frees its connection", async (context) => {
+	context.mock.timers.enable({ apis: ["setInterval"] });
+	const big: Front = (_request, response) => void response.end(Buffer.alloc(6 * 1024 * 1024));
+	const server = await listener(context, { fronts: { ...fronts(named), api: big } });
+	const socket = connect(server.port, "127.0.0.1");
+	context.after(() => socket.destroy());
+	socket.pause().write("GET /_slipway/x HTTP/1.1\r\nhost: a\r\n\r\n");
+	while (server.openRequests === 0) await sleep(5);
+	await sleep(50);
+	context.mock.timers.tick(310_000);
+	for (let round = 0; server.openRequests > 0 && round < 200; round++) await sleep(5);
+	assert.equal(server.openRequests, 0);
 });

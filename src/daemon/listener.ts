@@ -50,6 +50,12 @@ export interface Listener {
 const headersTimeoutMs = 10_000;
 /** A body that brings no byte for this long is cut; the whole request has no limit, since functions run up to 15 minutes and pushes longer. */
 const bodyStallMs = 60_000;
+/**
+ * An answer of which a client takes nothing for this long is cut: it holds up to 6 MB of memory, and whoever may call a
+ * function URL could hold as much with every connection. The system tells of a piece only when all of it has gone, so that
+ * this is also the slowest client: 6 MB in five minutes are 20 KB/s.
+ */
+const answerStallMs = 300_000;
 /** Presigned URLs, session tokens and client contexts fit; Node's default of 16 KiB is tight for a 6 KB policy and a token. */
 const maxHeaderBytes = 32 * 1024;
 /** Longer than load balancers' usual 60 s, so that they, not we, end idle connections. */
@@ -60,19 +66,19 @@ const sweepMs = 5_000;
 
 /** CONFLICT for a port in use, FORBIDDEN for one that needs root, INVALID for an address that is not this machine's. */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
-	const open = new Map<ServerResponse, { request: IncomingMessage; bytes: number; since: number }>();
+	const open = new Map<ServerResponse, OpenRequest>();
 	const state = { closing: false, requests: 0 };
 	const server = makeServer(options.tls);
 	server.on("request", (request, response) => {
 		state.requests++;
-		open.set(response, { request, bytes: 0, since: 0 });
+		open.set(response, { request, response, bytes: 0, stalledMs: 0 });
 		response.once("close", () => open.delete(response));
 		if (state.closing) response.setHeader("connection", "close");
 		void answer(options, request, response);
 	});
 	server.on("clientError", refuseMalformed);
 	await bind(server, options.listen);
-	const sweep = setInterval(() => cutStalledBodies(open.values()), sweepMs);
+	const sweep = setInterval(() => cutStalled(open.values()), sweepMs);
 	sweep.unref();
 	const { address, port } = server.address() as AddressInfo;
 	const literal = address.includes(":") ? `[${address}]` : address;
@@ -246,17 +252,31 @@ function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
 	);
 }
 
-function cutStalledBodies(open: Iterable<{ request: IncomingMessage; bytes: number; since: number }>): void {
+interface OpenRequest {
+	request: Pick<IncomingMessage, "complete" | "socket">;
+	response: Pick<ServerResponse, "writableLength">;
+	/** Bytes that had come or gone when it was last looked at. */
+	bytes: number;
+	stalledMs: number;
+}
+
+/** To be called every `sweepMs`. Cuts what waits for a client that neither sends nor takes anything. */
+export function cutStalled(open: Iterable<OpenRequest>): void {
 	for (const entry of open) {
-		const { request } = entry;
-		if (request.complete) continue;
-		const { bytesRead } = request.socket;
-		if (bytesRead !== entry.bytes) {
-			entry.bytes = bytesRead;
-			entry.since = 0;
-		} else {
-			entry.since += sweepMs;
-			if (entry.since >= bodyStallMs) request.socket.destroy();
+		const { request, response } = entry;
+		const { socket, complete } = request;
+		// A function that is at work has nothing waiting: only what the client is slow to take counts.
+		const bytes = !complete ? socket.bytesRead : response.writableLength > 0 ? goneBytes(entry) : undefined;
+		if (bytes === undefined || bytes !== entry.bytes) {
+			entry.bytes = bytes ?? 0;
+			entry.stalledMs = 0;
+			continue;
 		}
+		entry.stalledMs += sweepMs;
+		if (entry.stalledMs >= (complete ? answerStallMs : bodyStallMs)) socket.destroy();
 	}
+}
+
+function goneBytes({ request: { socket }, response }: OpenRequest): number {
+	return socket.bytesWritten - response.writableLength;
 }

@@ -149,7 +149,7 @@ function lambdaContract({ config, clock, ids, log }: WireInput): LambdaContract 
 }
 
 /** What belongs to functions besides their code and configuration; all of it changes the same records. */
-function openBelongings({ config, registryHost, clock, ids }: WireInput, functions: Functions, dispatcher: Dispatcher) {
+function openBelongings({ config, url, clock, ids }: WireInput, functions: Functions, dispatcher: Dispatcher) {
 	const { records } = functions;
 	return {
 		versions: new FunctionVersions({ records, ids }),
@@ -166,7 +166,7 @@ function openBelongings({ config, registryHost, clock, ids }: WireInput, functio
 			clock,
 			ids,
 			region: config.region,
-			authority: () => `localhost${portOf(registryHost)}`,
+			origin: () => originOf(url),
 		}),
 	};
 }
@@ -204,6 +204,12 @@ function openImages(
 }
 
 /** ":4747", or nothing for the scheme's own. */
+/** The daemon at "localhost", which may have names below it, as an address does not. */
+function originOf(url: string): string {
+	const { protocol, host } = new URL(url);
+	return `${protocol}//localhost${portOf(host)}`;
+}
+
 function portOf(host: string): string {
 	return /:\d+$/.exec(host)?.[0] ?? "";
 }

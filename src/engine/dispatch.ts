@@ -221,12 +221,12 @@ export class Dispatcher implements AsyncDisposable {
 		const pool: FunctionPool = new FunctionPool(this.#deps, revision, {
 			maxAgeMs: this.#options.maxAgeMs ?? defaultMaxAgeMs,
 			admit: (start) => this.#starts.run(start),
-			makeRoom: (starved) => {
+			makeRoom: (starved, spare) => {
 				if (this.#closed) {
 					starved.close();
 					return false;
 				}
-				const room = this.#mayScale(entry, revision.name) && this.#makeRoom();
+				const room = this.#mayScale(entry, revision.name) && (spare || this.#makeRoom());
 				if (!room) this.#starved.add(starved);
 				return room;
 			},

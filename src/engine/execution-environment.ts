@@ -34,6 +34,8 @@ export class ExecutionEnvironment {
 	readonly #identity: SandboxIdentity;
 	readonly #listener: RunListener;
 	#rootfs: Rootfs | undefined;
+	/** Of the image: the same for every start. */
+	#companions: readonly string[] | undefined;
 	#run: SandboxRun | undefined;
 	#ended = false;
 
@@ -56,6 +58,7 @@ export class ExecutionEnvironment {
 		const { configuration } = this.#revision;
 		if (this.#ended) throw new SlipwayError("SANDBOX_FAILED", "The sandbox was given up before it was made");
 		this.#rootfs ??= await this.#acquireRoot();
+		this.#companions ??= await this.#findCompanions(this.#rootfs);
 		const sandbox = await runtime.create(
 			{
 				id: this.#identity.id,
@@ -80,7 +83,7 @@ export class ExecutionEnvironment {
 			},
 			signal,
 		);
-		await this.#newRun(sandbox);
+		this.#newRun(sandbox);
 	}
 
 	/** CONFLICT, as of a function that is not ready, when the image is no longer here. */
@@ -101,7 +104,7 @@ export class ExecutionEnvironment {
 		const run = this.#run;
 		if (!run) return;
 		await run.shutdown(reason);
-		await this.#newRun(await run.sandbox.reset());
+		this.#newRun(await run.sandbox.reset());
 	}
 
 	/** Ends the processes in the same way, and frees what the sandbox held. */
@@ -109,18 +112,25 @@ export class ExecutionEnvironment {
 		this.#ended = true;
 		try {
 			await this.#run?.shutdown(reason);
+		} finally {
+			await this.#free();
+		}
+	}
+
+	async #free(): Promise<void> {
+		try {
 			await this.#run?.sandbox[Symbol.asyncDispose]();
 		} finally {
 			await this.#rootfs?.release();
 		}
 	}
 
-	async #newRun(sandbox: Sandbox): Promise<void> {
+	#newRun(sandbox: Sandbox): void {
 		const { contract, clock } = this.#deps;
 		const setup = {
 			...this.#identity,
 			revision: this.#revision,
-			companions: await this.#companions(),
+			companions: this.#companions ?? [],
 			connect: (port: number) => sandbox.connect(port),
 		};
 		const run: SandboxRun = new SandboxRun(
@@ -132,13 +142,13 @@ export class ExecutionEnvironment {
 		this.#run = run;
 	}
 
-	async #companions(): Promise<string[]> {
+	async #findCompanions(rootfs: Rootfs): Promise<string[]> {
 		const { contract } = this.#deps;
 		const { companionFolder, companionsDisabledBy } = contract;
-		if (companionFolder === undefined || !this.#rootfs) return [];
-		const files = await this.#rootfs.files(companionFolder);
+		if (companionFolder === undefined) return [];
+		const files = await rootfs.files(companionFolder);
 		if (files.length === 0) return [];
-		const beside = companionsDisabledBy === undefined ? [] : await this.#rootfs.files(folderOf(companionsDisabledBy));
+		const beside = companionsDisabledBy === undefined ? [] : await rootfs.files(folderOf(companionsDisabledBy));
 		return contract.companions([...files, ...beside.filter((file) => file === companionsDisabledBy)], this.#revision);
 	}
 }

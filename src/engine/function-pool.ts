@@ -2,7 +2,7 @@ import { isSlipwayError, SlipwayError } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import type { FunctionRevision, InitializationType } from "../core/invocation/function-contract.ts";
 import type { InvocationRequest, InvocationResult } from "../core/invocation/invocation.ts";
-import { isAvailable } from "../core/sandbox/sandbox-state.ts";
+import { isAvailable, type SandboxState } from "../core/sandbox/sandbox-state.ts";
 import { throttled, VersionUse } from "./concurrency-ledger.ts";
 import { FinishingSandboxes } from "./finishing-sandboxes.ts";
 import { FunctionSandbox, type FunctionSandboxDeps, sandboxGone } from "./function-sandbox.ts";
@@ -30,8 +30,11 @@ export interface PoolHost {
 	maxAgeMs: number;
 	/** Runs a start when the machine has a free hand. */
 	admit: (start: () => Promise<void>) => Promise<void>;
-	/** False when no further sandbox may be made now; the pool hears of it through `startWhatIsMissing` when that changes. */
-	makeRoom: (pool: FunctionPool) => boolean;
+	/**
+	 * False when no further sandbox may be started now, or made for that unless `spare` stands ready; the pool hears of it
+	 * through `startWhatIsMissing` when that changes.
+	 */
+	makeRoom: (pool: FunctionPool, spare: boolean) => boolean;
 	/** The same for one that is provisioned; nobody is told when that changes. */
 	makeProvisionedRoom: () => boolean;
 	/** 0 when the function may have one more environment; else the milliseconds until it may. */
@@ -56,6 +59,7 @@ export class FunctionPool {
 	#provisionedIdle: FunctionSandbox[] = [];
 	/** Created but not started (spares.ts). */
 	#spares: FunctionSandbox[] = [];
+	#sparesInMaking = 0;
 	/** Sandboxes on demand, whatever they do. */
 	#onDemand = 0;
 	#waiting: Waiter[] = [];
@@ -76,7 +80,7 @@ export class FunctionPool {
 
 	invoke(request: InvocationRequest): Promise<InvocationResult> {
 		this.#lastDemandMs = this.#deps.clock.now();
-		const sandbox = takeLast(this.#provisionedIdle) ?? takeLast(this.#idle);
+		const sandbox = takeLast(this.#provisionedIdle, isAvailable) ?? takeLast(this.#idle, isAvailable);
 		return sandbox ? this.#run(sandbox, request) : this.#wait(request);
 	}
 
@@ -113,19 +117,24 @@ export class FunctionPool {
 
 	/** Sandboxes on demand that have an event or are made for one. */
 	get inUse(): number {
-		return this.#onDemand - this.#idle.length - this.#spares.length;
+		return this.#onDemand - this.#idle.length - this.#spares.length - this.#sparesInMaking;
 	}
 
 	/** Makes one more spare. A platform that can't is said so in the log: the next event will meet the same trouble and tell its caller. */
 	async addSpare(): Promise<void> {
 		const sandbox = this.#newSandbox("on-demand");
+		this.#sparesInMaking++;
 		try {
 			await sandbox.create();
 		} catch (error) {
 			return this.#discard(sandbox, error);
+		} finally {
+			this.#sparesInMaking--;
 		}
-		if (this.#retired || sandbox.state !== "created") this.#end(sandbox, "spindown");
-		else this.#spares.push(sandbox);
+		if (this.#retired || sandbox.state !== "created") return this.#end(sandbox, "spindown");
+		this.#spares.push(sandbox);
+		// It may have taken the last room from an event that came in between.
+		this.startWhatIsMissing(this.#finishing.size);
 	}
 
 	/** Lets go of spares, the oldest first. */
@@ -190,7 +199,8 @@ export class FunctionPool {
 	async #run(sandbox: FunctionSandbox, request: InvocationRequest): Promise<InvocationResult> {
 		try {
 			const result = await sandbox.invoke(request);
-			if (sandbox.state === "busy" || sandbox.state === "resetting")
+			// With a tail it was not told before its sandbox had finished: busy is that with another event by now.
+			if ((sandbox.state === "busy" && !request.tail) || sandbox.state === "resetting")
 				this.#finishing.add(sandbox, result.functionError !== undefined && sandbox.initializationType === "on-demand");
 			return result;
 		} catch (error) {
@@ -212,7 +222,7 @@ export class FunctionPool {
 	 */
 	startWhatIsMissing(servedOtherwise = 0): void {
 		while (!this.#closed && this.#starting + servedOtherwise < this.#waiting.length) {
-			if (this.#spares.length === 0 && !this.#host.makeRoom(this)) return;
+			if (!this.#host.makeRoom(this, this.#spares.length > 0)) return;
 			const waitMs = this.#host.takeEnvironment();
 			if (waitMs > 0) this.#throttleLast(waitMs);
 			else this.#startOne();
@@ -221,7 +231,7 @@ export class FunctionPool {
 
 	#startOne(): void {
 		this.#starting++;
-		const spare = this.#spares.pop();
+		const spare = takeLast(this.#spares, (state) => state === "created");
 		const sandbox = spare ?? this.#newSandbox("on-demand");
 		// A spare is only released: it need not wait behind those that have to be made.
 		const start = spare ? this.#start(spare) : this.#host.admit(() => this.#start(sandbox));
@@ -247,7 +257,7 @@ export class FunctionPool {
 
 	/** After a failed init the event goes to the same sandbox, whose second init is inside of it (lambda-contract 3.3). */
 	async #start(sandbox: FunctionSandbox): Promise<void> {
-		if (this.#waiting.length === 0) return sandbox.end("spindown");
+		if (this.#waiting.length === 0) return this.#end(sandbox, "spindown");
 		this.#startTimes.push(this.#deps.clock.now());
 		const failure = await sandbox.initialize("init", initLimitMs);
 		if (!failure) return this.#offer(sandbox);
@@ -308,6 +318,8 @@ export class FunctionPool {
 	/** The sandbox may have an event, unless its time is over. */
 	#offer(sandbox: FunctionSandbox): void {
 		this.#finishing.delete(sandbox);
+		// Its processes may have ended right after they got ready; its end is under way.
+		if (!isAvailable(sandbox.state)) return this.startWhatIsMissing();
 		if (sandbox.initializationType === "provisioned-concurrency") return this.#offerProvisioned(sandbox);
 		const old = sandbox.lastUsedMs - sandbox.createdMs >= this.#host.maxAgeMs;
 		const waiter = old ? undefined : this.#nextWaiter();
@@ -346,9 +358,12 @@ export class FunctionPool {
 	}
 }
 
-/** Removes and returns the newest that takes an event. Those that do not have ended, and their end removes them elsewhere. */
-function takeLast(idle: FunctionSandbox[]): FunctionSandbox | undefined {
-	for (let sandbox = idle.pop(); sandbox; sandbox = idle.pop()) if (isAvailable(sandbox.state)) return sandbox;
+/** Removes and returns the newest that is of use. Those that are not have ended, and their end removes them elsewhere. */
+function takeLast(
+	sandboxes: FunctionSandbox[],
+	isOfUse: (state: SandboxState) => boolean,
+): FunctionSandbox | undefined {
+	for (let sandbox = sandboxes.pop(); sandbox; sandbox = sandboxes.pop()) if (isOfUse(sandbox.state)) return sandbox;
 	return undefined;
 }
 

@@ -68,6 +68,8 @@ export class FunctionSandbox {
 	#wasReady = false;
 	/** Its init, or its event: whatever happens to the processes now happens to this. */
 	#current: RunningInvocation | undefined;
+	/** What ended these processes; none of them gets another event. It may have come when nobody was left to hear of it. */
+	#broken: Failure | undefined;
 	#cancelDeadline: () => void = () => {};
 	/** Somebody has it who will hand it an event or `release` it. */
 	#claimed = false;
@@ -105,6 +107,8 @@ export class FunctionSandbox {
 		this.#claimed = true;
 		try {
 			await this.#resetting;
+			this.#broken = undefined;
+			this.#requireProcess();
 			await this.create(signal);
 			startAt = clock.monotonic();
 			this.sandboxMs = startAt - createAt;
@@ -123,8 +127,9 @@ export class FunctionSandbox {
 		this.#cancelDeadline();
 		if (failure) await this.#run?.lastOutput(failure.kind === "exit");
 		this.#initEnded(phase, failure);
+		this.#current = undefined;
 		if (failure) this.#reset(failure);
-		else if (this.state === "initializing") this.#move("initialized");
+		else if (this.state === "initializing") this.#initialized();
 		return failure;
 	}
 
@@ -132,6 +137,11 @@ export class FunctionSandbox {
 	release(): void {
 		this.#claimed = false;
 		if (this.state === "reset") this.onIdle();
+	}
+
+	#initialized(): void {
+		this.#move("initialized");
+		if (this.#broken) this.#onFailure(this.#broken);
 	}
 
 	#initEnded(phase: InitPhase, failure: Failure | undefined): void {
@@ -160,6 +170,7 @@ export class FunctionSandbox {
 		const listener: RunListener = {
 			onReady: () => this.#onReady(),
 			onInitError: (error) => this.#current?.fail(runtimeFailure(error)),
+			onAnswering: () => this.#current?.answering(deps.clock.monotonic()),
 			onResponse: (payload) => this.#current?.answer({ kind: "response", payload }),
 			onStreamed: ({ bytes, failure }) =>
 				this.#current?.answer({ kind: "streamed", bytes, failure: failure && runtimeFailure(failure) }),
@@ -206,6 +217,8 @@ export class FunctionSandbox {
 	async invoke(request: InvocationRequest): Promise<InvocationResult> {
 		const { clock } = this.#deps;
 		const timeoutMs = this.revision.configuration.timeoutS * 1000;
+		// The end of the former processes is not the event's time; that it failed, `onOver` tells.
+		if (this.state === "resetting") await this.#resetting?.catch(() => {});
 		const startAt = clock.monotonic();
 		const first = this.invocations === 0;
 		const inside = this.state === "reset" || this.state === "resetting";
@@ -216,82 +229,76 @@ export class FunctionSandbox {
 			if (failure) return this.#neverReady(request, startAt, failure);
 		}
 		await this.#assign();
+		this.#requireProcess();
 		this.invocations++;
 		const running = this.#begin(Math.max(1, timeoutMs - (clock.monotonic() - startAt)), timeoutOf(this.revision));
-		const stream = this.#deliver(request, timeoutMs - (clock.monotonic() - startAt));
+		this.#deliver(request, timeoutMs - (clock.monotonic() - startAt));
 		const outcome = await running.answered;
-		this.#emitRuntimeDone(request, outcome, startAt, stream.startedAt);
+		this.#emitRuntimeDone(request, outcome, startAt, running.answeringAt);
 		this.lastUsedMs = clock.now();
 		this.#claimed = false;
 		const initMs = first && !inside && this.initializationType === "on-demand" ? this.initMs : undefined;
-		const reported = this.#whenDone(request, running, startAt, initMs);
-		reported.then(
-			(failure) => this.#afterInvocation(failure),
-			(error: unknown) => this.onOver("failure", error),
+		// Taken before the next event may come, which keeps a tail of its own.
+		const takeTail = () => (request.tail ? this.#log.endTail() : undefined);
+		const reported = this.#whenDone(request, running, startAt, initMs).then(
+			(failure) => {
+				const tail = takeTail();
+				this.#afterInvocation(failure);
+				return tail;
+			},
+			(error: unknown) => {
+				this.onOver("failure", error);
+				return takeTail();
+			},
 		);
-		if (request.tail) await reported;
-		return this.#result(request, outcome, first);
+		return this.#result(request, outcome, first, request.tail ? await reported : undefined);
 	}
 
 	async #assign(): Promise<void> {
+		this.#requireProcess();
 		const frozen = this.state === "frozen";
 		if (frozen) this.#move("thawed");
 		this.#move("assigned");
 		if (frozen) await this.#run?.sandbox.thaw();
-		this.#requireProcess();
 	}
 
-	/** It may have ended while it waited. */
+	/** It may have ended, or been told to, while it waited. */
 	#requireProcess(): void {
-		if (!this.#run?.exited && !isEnded(this.state)) return;
+		if (!this.#ending && !this.#broken && !this.#run?.exited && !isEnded(this.state)) return;
 		const message = "The sandbox ended before the event reached it";
 		throw new SlipwayError("SANDBOX_FAILED", message, { reason: sandboxGone });
 	}
 
-	#deliver(request: InvocationRequest, leftMs: number): { startedAt: number | undefined } {
-		const { clock } = this.#deps;
-		const { requestId, traceId, stream } = request;
-		const times: { startedAt: number | undefined } = { startedAt: undefined };
-		this.#emit({
-			type: "invocation-start",
-			requestId,
-			version: this.revision.version,
-			traceId,
-			atMs: clock.now(),
-		});
-		this.#run?.session.deliver({
-			...request,
-			deadlineMs: clock.now() + leftMs,
-			...(stream && {
-				stream: (head) => {
-					times.startedAt = clock.monotonic();
-					return stream(head);
-				},
-			}),
-		});
-		return times;
+	#deliver(request: InvocationRequest, leftMs: number): void {
+		this.#emitStart(request);
+		this.#run?.session.deliver({ ...request, deadlineMs: this.#deps.clock.now() + leftMs });
+	}
+
+	#emitStart({ requestId, traceId }: InvocationRequest): void {
+		const { version } = this.revision;
+		this.#emit({ type: "invocation-start", requestId, version, traceId, atMs: this.#deps.clock.now() });
 	}
 
 	/** An invocation that no process was ever ready for: START to REPORT, and the payload for its caller. */
 	async #neverReady(request: InvocationRequest, startAt: number, failure: Failure): Promise<InvocationResult> {
-		const { clock } = this.#deps;
-		const { requestId, traceId } = request;
 		const outcome: Outcome = { kind: "failure", failure };
-		this.#emit({
-			type: "invocation-start",
-			requestId,
-			version: this.revision.version,
-			traceId,
-			atMs: clock.now(),
-		});
+		this.#emitStart(request);
 		this.#emitRuntimeDone(request, outcome, startAt, undefined);
-		this.#report(request, { failure, durationMs: clock.monotonic() - startAt, initMs: undefined, peakBytes: 0 });
+		const durationMs = this.#deps.clock.monotonic() - startAt;
+		this.#report(request, { failure, durationMs, initMs: undefined, peakBytes: 0 });
 		this.invocations++;
+		const result = this.#result(request, outcome, true, request.tail ? this.#log.endTail() : undefined);
+		// Last: it may take its next event here and now.
 		this.release();
-		return this.#result(request, outcome, true);
+		return result;
 	}
 
-	#result(request: InvocationRequest, outcome: Outcome, first: boolean): InvocationResult {
+	#result(
+		request: InvocationRequest,
+		outcome: Outcome,
+		first: boolean,
+		logTail: Uint8Array | undefined,
+	): InvocationResult {
 		const { contract } = this.#deps;
 		const failure = failureOf(outcome);
 		const answer = outcome.kind === "response" ? outcome.payload : noPayload;
@@ -300,7 +307,7 @@ export class FunctionSandbox {
 			functionError: failure ? "Unhandled" : undefined,
 			...(failure && { errorType: contract.failureType(failure) }),
 			executedVersion: this.revision.version,
-			logTail: request.tail ? this.#log.endTail() : undefined,
+			logTail,
 			coldStart: first ? { sandboxMs: this.sandboxMs, initMs: this.initMs } : undefined,
 		};
 	}
@@ -312,8 +319,10 @@ export class FunctionSandbox {
 
 	/** Of the processes: it ends what they are at, or a sandbox that waits. */
 	#onFailure(failure: Failure): void {
-		if (this.state === "initializing" || this.state === "busy") this.#current?.fail(failure);
-		else if (this.state === "created" || isAvailable(this.state)) {
+		if (this.state === "initializing" || this.state === "busy") {
+			this.#broken ??= failure;
+			this.#current?.fail(failure);
+		} else if (this.state === "created" || isAvailable(this.state)) {
 			this.#move("exited");
 			this.onOver("exit");
 		}
@@ -323,12 +332,12 @@ export class FunctionSandbox {
 		request: InvocationRequest,
 		outcome: Outcome,
 		startAt: number,
-		streamedAt: number | undefined,
+		answeringAt: number | undefined,
 	): void {
 		const { clock } = this.#deps;
 		const nowAt = clock.monotonic();
-		const streamedMs = streamedAt === undefined ? 0 : nowAt - streamedAt;
-		const runtime = runtimeDone(outcome, nowAt - startAt, streamedMs, request.traceId);
+		const answeringMs = answeringAt === undefined ? 0 : nowAt - answeringAt;
+		const runtime = runtimeDone(outcome, nowAt - startAt, answeringMs, request.traceId);
 		this.#emit({ type: "invocation-runtime-done", requestId: request.requestId, atMs: clock.now(), runtime });
 	}
 
@@ -355,9 +364,10 @@ export class FunctionSandbox {
 	}
 
 	#afterInvocation(failure: Failure | undefined): void {
+		this.#current = undefined;
 		if (this.state !== "busy") return;
-		if (failure && endsProcesses(failure)) return this.#reset(failure);
-		if (this.#run?.exited) return this.#reset({ kind: "exit", code: undefined, signal: undefined, oomKilled: false });
+		const ended = failure && endsProcesses(failure) ? failure : this.#broken;
+		if (ended) return this.#reset(ended);
 		this.#move("finished");
 		this.onIdle();
 	}

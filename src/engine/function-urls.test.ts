@@ -8,7 +8,7 @@ import { FunctionUrls } from "./function-urls.ts";
 import { FunctionVersions } from "./function-versions.ts";
 import { activeFunction, arn, failsWith, openFunctions } from "./testing/functions.ts";
 
-async function open(store = new FakeFunctionStore(), ids: Ids = randomIds) {
+async function open(store = new FakeFunctionStore(), ids: Ids = randomIds, origin = () => "http://localhost:8080") {
 	const opened = await openFunctions({ store, ids });
 	const versions = new FunctionVersions(opened);
 	if (!opened.records.find("f")) {
@@ -16,10 +16,15 @@ async function open(store = new FakeFunctionStore(), ids: Ids = randomIds) {
 		await versions.publish("f", {});
 		await versions.createAlias("f", "live", { version: "1" });
 	}
-	const authority = () => "localhost:8080";
-	const urls = new FunctionUrls({ ...opened, clock: systemClock, region: "us-east-1", authority });
+	const urls = new FunctionUrls({ ...opened, clock: systemClock, region: "us-east-1", origin });
 	return { ...opened, versions, urls };
 }
+
+test("the address is https where the daemon speaks TLS", async () => {
+	const { urls } = await open(undefined, undefined, () => "https://localhost:8443");
+	const url = await urls.create("f", "", { authType: "NONE" });
+	assert.equal(urls.address(url), `https://${url.urlId}.lambda-url.us-east-1.localhost:8443/`);
+});
 
 test("one URL for the function and one for each alias, found by its id", async () => {
 	const { urls } = await open();

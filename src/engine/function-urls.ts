@@ -16,10 +16,10 @@ export interface FunctionUrlsDeps {
 	ids: Pick<Ids, "hex">;
 	region: string;
 	/**
-	 * Host and port under which clients of this machine reach the daemon, such as "localhost:8080": names below
-	 * `localhost` are the loopback address without any DNS (RFC 6761). Asked each time, since port 0 is settled late.
+	 * Scheme, host and port under which clients of this machine reach the daemon, such as "http://localhost:8080": names
+	 * below `localhost` are the loopback address without any DNS (RFC 6761). Asked each time, since port 0 is settled late.
 	 */
-	authority: () => string;
+	origin: () => string;
 }
 
 /** Where a URL's id leads. `qualifier` "" is the function itself. */
@@ -108,9 +108,10 @@ export class FunctionUrls {
 		return url && { ...target, url };
 	}
 
-	/** `http://ID.lambda-url.REGION.localhost:PORT/` */
+	/** `http://ID.lambda-url.REGION.localhost:PORT/`, https where the daemon speaks TLS. */
 	address(url: FunctionUrl): string {
-		return `http://${url.urlId}.lambda-url.${this.#deps.region}.${this.#deps.authority()}/`;
+		const { protocol, host } = new URL(this.#deps.origin());
+		return `${protocol}//${url.urlId}.lambda-url.${this.#deps.region}.${host}/`;
 	}
 
 	#index(name: string, before: FunctionRecord | undefined, after: FunctionRecord | undefined): void {

@@ -69,7 +69,12 @@ async function openAll(store: FakeFunctionStore, random: () => number) {
 		accountConcurrency: account,
 	});
 	concurrency.restore();
-	const urls = new FunctionUrls({ ...opened, clock: systemClock, region: "us-east-1", authority: () => "localhost:1" });
+	const urls = new FunctionUrls({
+		...opened,
+		clock: systemClock,
+		region: "us-east-1",
+		origin: () => "http://localhost:1",
+	});
 	return {
 		...opened,
 		concurrency,

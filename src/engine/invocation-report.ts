@@ -30,11 +30,11 @@ export function invocationReport(
 	};
 }
 
-/** `streamedMs`: from the first byte of a streamed answer to its last. */
+/** `answeringMs`: from the first byte of the answer to its last. */
 export function runtimeDone(
 	outcome: Outcome,
 	durationMs: number,
-	streamedMs: number,
+	answeringMs: number,
 	traceId: string | undefined,
 ): RuntimeDone {
 	const failure = failureOf(outcome);
@@ -49,8 +49,8 @@ export function runtimeDone(
 		};
 	return {
 		durationMs,
-		responseLatencyMs: durationMs - streamedMs,
-		responseDurationMs: streamedMs,
+		responseLatencyMs: durationMs - answeringMs,
+		responseDurationMs: answeringMs,
 		producedBytes: outcome.kind === "streamed" ? outcome.bytes : outcome.payload.length,
 		failure,
 		traceId,

@@ -14,6 +14,7 @@ export class RunningInvocation {
 	readonly #answered = Promise.withResolvers<Outcome>();
 	readonly #done = Promise.withResolvers<Failure | undefined>();
 	#outcome: Outcome | undefined;
+	#answeringAt: number | undefined;
 
 	/** Never rejects. */
 	get answered(): Promise<Outcome> {
@@ -27,6 +28,15 @@ export class RunningInvocation {
 
 	get hasAnswer(): boolean {
 		return this.#outcome !== undefined;
+	}
+
+	/** When the answer began to come, on the monotonic clock; undefined when none did. */
+	get answeringAt(): number | undefined {
+		return this.#answeringAt;
+	}
+
+	answering(at: number): void {
+		this.#answeringAt ??= at;
 	}
 
 	answer(outcome: Outcome): void {

@@ -1,4 +1,4 @@
-import type { Clock } from "../base/clock.ts";
+import { type Clock, settledWithin } from "../base/clock.ts";
 import { isSlipwayError } from "../base/error.ts";
 import type {
 	ContractSession,
@@ -47,6 +47,8 @@ export class SandboxRun {
 	readonly #companions = new Map<string, SandboxProcess>();
 	readonly #pumps: LogPump[];
 	#started = false;
+	/** The main process was released; before that there is none to end. */
+	#mainStarted = false;
 	#ending = false;
 
 	constructor(sandbox: Sandbox, setup: SessionSetup, deps: SandboxRunDeps, listener: RunListener) {
@@ -72,8 +74,11 @@ export class SandboxRun {
 	/** Starts the companions and, when they have made themselves known, the main process. INVALID_IMAGE; SANDBOX_FAILED. */
 	async start(): Promise<void> {
 		this.#started = true;
-		for (const path of this.#setup.companions) await this.#startCompanion(path);
+		for (const path of this.#setup.companions) if (!this.#ending) await this.#startCompanion(path);
 		if (this.#setup.companions.length > 0) await this.#companionsReady.promise;
+		// The last companion may make itself known when its time for that is over.
+		if (this.#ending) return;
+		this.#mainStarted = true;
 		await this.sandbox.start();
 	}
 
@@ -109,7 +114,7 @@ export class SandboxRun {
 	async lastOutput(ended: boolean): Promise<void> {
 		if (!ended) return new Promise((resolve) => setImmediate(resolve));
 		const closed = Promise.all(this.#pumps.slice(0, 2).map((pump) => pump.ended));
-		await Promise.race([closed, this.#deps.clock.sleep(lastOutputMs)]);
+		await settledWithin(closed, lastOutputMs, this.#deps.clock);
 	}
 
 	/** Gives the processes the time for an orderly end that the contract promises them, and not more; then the session is over. */
@@ -119,7 +124,8 @@ export class SandboxRun {
 		if (budgetMs > 0) {
 			await this.sandbox.thaw();
 			const until = this.#deps.clock.now() + budgetMs;
-			if (!this.exited) await this.#endMain(this.#companions.size > 0 ? budgetMs * mainShare : budgetMs);
+			if (this.#mainStarted && !this.exited)
+				await this.#endMain(this.#companions.size > 0 ? budgetMs * mainShare : budgetMs);
 			await this.#endCompanions(reason, until);
 		}
 		this.session.close();
@@ -127,7 +133,7 @@ export class SandboxRun {
 
 	async #endMain(graceMs: number): Promise<void> {
 		this.sandbox.signal("SIGTERM");
-		await Promise.race([this.sandbox.exited, this.#deps.clock.sleep(graceMs)]);
+		await settledWithin(this.sandbox.exited, graceMs, this.#deps.clock);
 		this.sandbox.signal("SIGKILL");
 	}
 
@@ -135,8 +141,7 @@ export class SandboxRun {
 		const told = this.session.shutdown(reason, until);
 		for (const [path, process] of this.#companions) if (!told.includes(path)) process.signal("SIGKILL");
 		const ended = Promise.all(told.map((path) => this.#companions.get(path)?.exited));
-		if (told.length > 0)
-			await Promise.race([ended, this.#deps.clock.sleep(Math.max(0, until - this.#deps.clock.now()))]);
+		if (told.length > 0) await settledWithin(ended, Math.max(0, until - this.#deps.clock.now()), this.#deps.clock);
 	}
 
 	#pump(process: SandboxProcess, source: LogSource): LogPump[] {

@@ -10,11 +10,26 @@ import type {
 	SessionListener,
 	SessionSetup,
 } from "../../src/core/invocation/function-contract.ts";
-import type { Sandbox, SandboxExit, SandboxRuntime, SandboxSpec } from "../../src/core/sandbox/sandbox-runtime.ts";
+import type {
+	Sandbox,
+	SandboxExit,
+	SandboxProcess,
+	SandboxRuntime,
+	SandboxSpec,
+} from "../../src/core/sandbox/sandbox-runtime.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
 /** What a program does: the times are milliseconds. `hang` never ends by itself. */
 export type Act = { ms: number; ends: "well" | "error" | "exit" | "hang" };
+
+/** What a companion does, milliseconds; undefined is never. */
+export interface CompanionAct {
+	registersMs: number | undefined;
+	/** After its start. */
+	crashesMs: number | undefined;
+	/** After it was told that the sandbox ends. */
+	leavesMs: number | undefined;
+}
 
 export interface Script {
 	/** For the sandbox to be made. */
@@ -23,7 +38,15 @@ export interface Script {
 	event: (event: DeliveredEvent, revision: FunctionRevision) => Act;
 	/** After its answer, until it asks for the next event. */
 	finishMs: (event: DeliveredEvent) => number;
+	/** Paths, the same for every function. */
+	companions: readonly string[];
+	companion: (path: string) => CompanionAct;
+	/** Whether a create or a reset fails, by no fault of the function's. */
+	breaks: () => boolean;
 }
+
+/** What processes with companions get for their end, and what those without get. */
+const shutdownMs = 2000;
 
 export class SimulatedPlatform {
 	readonly clock: VirtualClock;
@@ -33,6 +56,8 @@ export class SimulatedPlatform {
 	readonly sandboxes = new Set<SimulatedSandbox>();
 	created = 0;
 	freezes = 0;
+	/** By request id, of every event that a process saw: its deadline, milliseconds since the epoch. */
+	readonly deadlines = new Map<string, number>();
 
 	constructor(clock: VirtualClock, script: Script) {
 		this.clock = clock;
@@ -44,6 +69,7 @@ export class SimulatedPlatform {
 		version: "1",
 		create: async (spec: SandboxSpec) => {
 			await this.clock.sleep(this.script.createMs);
+			if (this.script.breaks()) throw new SlipwayError("SANDBOX_FAILED", "A create that fails");
 			this.created++;
 			return new SimulatedSandbox(this, spec);
 		},
@@ -54,10 +80,10 @@ export class SimulatedPlatform {
 
 	readonly contract: FunctionContract = {
 		process: (_revision, { id }) => ({ args: ["/f"], env: { ID: id }, cwd: "/", user: { uid: 1, gid: 1 } }),
-		companionFolder: undefined,
+		companionFolder: "/companions",
 		companionsDisabledBy: undefined,
-		companions: () => [],
-		companionProcess: () => ({ args: [], env: {}, cwd: "/", user: { uid: 1, gid: 1 } }),
+		companions: (files) => [...files],
+		companionProcess: (path) => ({ args: [path], env: {}, cwd: "/", user: { uid: 1, gid: 1 } }),
 		endpointVariable: "API",
 		openSession: (listener, setup) => new SimulatedSession(this, listener, setup),
 		failurePayload: (failure) => Buffer.from(failure.kind),
@@ -68,11 +94,12 @@ export class SimulatedPlatform {
 }
 
 class SimulatedSession implements ContractSession {
-	readonly shutdownMs = 0;
 	readonly setup: SessionSetup;
 	readonly #platform: SimulatedPlatform;
 	readonly #listener: SessionListener;
 	sandbox: SimulatedSandbox | undefined;
+	readonly #unregistered: Set<string>;
+	#closed = false;
 	#cancel: () => void = () => {};
 	/** Never two at a time: what the cloud promises functions. */
 	#event: DeliveredEvent | undefined;
@@ -81,7 +108,21 @@ class SimulatedSession implements ContractSession {
 		this.#platform = platform;
 		this.#listener = listener;
 		this.setup = setup;
+		this.#unregistered = new Set(setup.companions);
 		platform.sessions.set(setup.id, this);
+	}
+
+	get shutdownMs(): number {
+		return this.setup.companions.length > 0 ? shutdownMs : 0;
+	}
+
+	register(path: string): void {
+		if (this.#closed || !this.#unregistered.delete(path) || this.#unregistered.size > 0) return;
+		this.#listener.onCompanionsReady();
+	}
+
+	companionFails(path: string): void {
+		if (!this.#closed) this.#listener.onCompanionError(path, "Extension.ExitError");
 	}
 
 	start(): void {
@@ -94,9 +135,11 @@ class SimulatedSession implements ContractSession {
 	}
 
 	deliver(event: DeliveredEvent): void {
+		if (this.#closed) throw new Error("An event for processes that are over");
 		if (this.#event) throw new Error("Two events at a time in one sandbox");
 		if (this.sandbox?.frozen) throw new Error("An event for a frozen sandbox");
 		this.#event = event;
+		this.#platform.deadlines.set(event.requestId, event.deadlineMs);
 		const { script, clock } = this.#platform;
 		const act = script.event(event, this.setup.revision);
 		this.#do(act, () => {
@@ -121,46 +164,78 @@ class SimulatedSession implements ContractSession {
 		this.#cancel();
 	}
 	close(): void {
+		this.#closed = true;
 		this.#cancel();
 	}
 	shutdown(): string[] {
-		return [];
+		return this.sandbox?.tellCompanions() ?? [];
 	}
 	onConnection(): void {}
 	onLifecycle(): void {}
 	onLog(): void {}
 }
 
-class SimulatedSandbox implements Sandbox {
-	readonly id: string;
+class SimulatedProcess implements SandboxProcess {
 	readonly stdout = new PassThrough();
 	readonly stderr = new PassThrough();
 	readonly exited: Promise<SandboxExit>;
-	readonly #platform: SimulatedPlatform;
-	readonly #spec: SandboxSpec;
 	#settle: (exit: SandboxExit) => void = () => {};
-	frozen = false;
-	started = false;
+	#cancels: (() => void)[] = [];
 
-	constructor(platform: SimulatedPlatform, spec: SandboxSpec) {
-		this.#platform = platform;
-		this.#spec = spec;
-		this.id = spec.id;
+	constructor() {
 		this.exited = new Promise((resolve) => {
 			this.#settle = resolve;
 		});
-		platform.sandboxes.add(this);
+	}
+
+	/** What it does later, unless it has ended. */
+	later(clock: VirtualClock, ms: number | undefined, action: () => void): void {
+		if (ms !== undefined) this.#cancels.push(clock.after(ms, action));
 	}
 
 	exit(exit: SandboxExit): void {
+		for (const cancel of this.#cancels.splice(0)) cancel();
 		this.stdout.end();
 		this.stderr.end();
 		this.#settle(exit);
 	}
 
+	signal(name: "SIGTERM" | "SIGKILL"): void {
+		if (name === "SIGKILL") this.exit({ signal: "SIGKILL", oomKilled: false });
+	}
+}
+
+class SimulatedSandbox extends SimulatedProcess implements Sandbox {
+	readonly id: string;
+	readonly #platform: SimulatedPlatform;
+	readonly #spec: SandboxSpec;
+	readonly companions = new Map<string, SimulatedProcess>();
+	frozen = false;
+	started = false;
+	/** It was told to end: nothing of it is started from now on. */
+	ending = false;
+
+	constructor(platform: SimulatedPlatform, spec: SandboxSpec) {
+		super();
+		this.#platform = platform;
+		this.#spec = spec;
+		this.id = spec.id;
+		platform.sandboxes.add(this);
+	}
+
+	/** Paths of the companions, which leave in their own time. */
+	tellCompanions(): string[] {
+		this.ending = true;
+		const { clock, script } = this.#platform;
+		for (const [path, process] of this.companions)
+			process.later(clock, script.companion(path).leavesMs, () => process.exit({ code: 0, oomKilled: false }));
+		return [...this.companions.keys()];
+	}
+
 	async start(): Promise<void> {
 		const session = this.#platform.sessions.get(this.id);
 		if (!session) throw new SlipwayError("SANDBOX_FAILED", "No session was opened for the sandbox");
+		if (this.ending) throw new Error("A main process is started in a sandbox that ends");
 		session.sandbox = this;
 		this.started = true;
 		session.start();
@@ -174,17 +249,27 @@ class SimulatedSandbox implements Sandbox {
 		this.frozen = false;
 	}
 	async kill(): Promise<SandboxExit> {
+		for (const process of this.companions.values()) process.signal("SIGKILL");
 		this.exit({ signal: "SIGKILL", oomKilled: false });
 		return this.exited;
 	}
 	async reset(): Promise<Sandbox> {
 		await this[Symbol.asyncDispose]();
 		await this.#platform.clock.sleep(this.#platform.script.createMs);
+		if (this.#platform.script.breaks()) throw new SlipwayError("SANDBOX_FAILED", "A reset that fails");
 		return new SimulatedSandbox(this.#platform, this.#spec);
 	}
-	signal(): void {}
-	exec(): Promise<never> {
-		return Promise.reject(new SlipwayError("UNSUPPORTED", "No companions here"));
+	async exec({ args }: Pick<SandboxSpec, "args">): Promise<SandboxProcess> {
+		const { clock, script, sessions } = this.#platform;
+		const [path = ""] = args;
+		const process = new SimulatedProcess();
+		this.companions.set(path, process);
+		const session = sessions.get(this.id);
+		if (session) session.sandbox = this;
+		const { registersMs, crashesMs } = script.companion(path);
+		process.later(clock, registersMs, () => session?.register(path));
+		process.later(clock, crashesMs, () => process.exit({ code: 1, oomKilled: false }));
+		return process;
 	}
 	connect(): Promise<never> {
 		return Promise.reject(new SlipwayError("UNSUPPORTED", "No servers here"));

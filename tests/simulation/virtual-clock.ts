@@ -30,7 +30,19 @@ export class VirtualClock implements Clock {
 		};
 	};
 
-	sleep = (ms: number): Promise<void> => new Promise((resolve) => this.after(ms, resolve));
+	sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
+		new Promise((resolve, reject) => {
+			const cancel = this.after(ms, resolve);
+			signal?.addEventListener("abort", () => {
+				cancel();
+				reject(signal.reason);
+			});
+		});
+
+	/** Timers that wait. */
+	get pending(): number {
+		return this.#timers.length;
+	}
 
 	/** Lets `ms` pass, with everything that falls due in them. */
 	async advance(ms: number): Promise<void> {

@@ -1,4 +1,5 @@
 /** The dispatcher in virtual time on a simulated platform, with what a simulation asks and counts. */
+import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { isSlipwayError } from "../../src/base/error.ts";
 import type { Ids } from "../../src/base/ids.ts";
@@ -46,7 +47,7 @@ export function revisionOf(name: string, version = "$LATEST", timeoutS = 3): Fun
 }
 
 /** How an event ended for its caller. */
-export type Answer = { at: number } & ({ result: InvocationResult } | { error: unknown });
+export type Answer = { at: number; requestId: string } & ({ result: InvocationResult } | { error: unknown });
 
 export interface World {
 	clock: VirtualClock;
@@ -75,6 +76,9 @@ const quick: Script = {
 	init: () => ({ ms: 100, ends: "well" }),
 	event: () => ({ ms: 50, ends: "well" }),
 	finishMs: () => 0,
+	companions: [],
+	companion: () => ({ registersMs: 10, crashesMs: undefined, leavesMs: 10 }),
+	breaks: () => false,
 };
 
 export function simulate(
@@ -97,7 +101,11 @@ export function simulate(
 		{
 			runtime: platform.runtime,
 			rootfs: {
-				acquire: async () => ({ path: "/", files: async () => [], release: async () => {} }),
+				acquire: async () => ({
+					path: "/",
+					files: async () => [...platform.script.companions],
+					release: async () => {},
+				}),
 			} as Partial<RootfsStore> as RootfsStore,
 			contract: platform.contract,
 			logs: { append: () => {} } as Partial<LogStore> as LogStore,
@@ -137,10 +145,12 @@ export function simulate(
 		};
 		dispatcher.invoke(name, request).then(
 			(result) => {
-				sent.answer = { result, at: clock.monotonic() };
+				assert.equal(sent.answer, undefined, "a second answer");
+				sent.answer = { result, at: clock.now(), requestId: request.requestId };
 			},
 			(error: unknown) => {
-				sent.answer = { error, at: clock.monotonic() };
+				assert.equal(sent.answer, undefined, "a second answer");
+				sent.answer = { error, at: clock.now(), requestId: request.requestId };
 			},
 		);
 		return sent;

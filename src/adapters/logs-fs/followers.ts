@@ -2,6 +2,8 @@ import type { LogEvent, StoredLogEvent } from "../../core/log/log-store.ts";
 
 /** Events that a follower may be behind; past it they are counted and passed over. */
 const maxFollowerEvents = 10_000;
+/** Characters of their messages, which may have 256 KB each. */
+const maxFollowerSize = 16 * 1024 * 1024;
 
 type Listener = (stream: string, events: readonly LogEvent[]) => void;
 
@@ -22,13 +24,16 @@ export class Followers {
 	async *follow(group: string, options: { stream?: string; signal: AbortSignal }): AsyncIterable<StoredLogEvent> {
 		const { stream: only, signal } = options;
 		const waiting: StoredLogEvent[] = [];
+		let size = 0;
 		let lost = 0;
 		let wake = () => {};
 		const listener: Listener = (stream, events) => {
 			if (only !== undefined && stream !== only) return;
 			for (const { timestamp, message } of events) {
-				if (waiting.length < maxFollowerEvents) waiting.push({ timestamp, message, stream });
-				else lost++;
+				if (waiting.length < maxFollowerEvents && size < maxFollowerSize) {
+					waiting.push({ timestamp, message, stream });
+					size += message.length;
+				} else lost++;
 			}
 			wake();
 		};
@@ -37,7 +42,9 @@ export class Followers {
 		signal.addEventListener("abort", onAbort);
 		try {
 			while (!signal.aborted) {
-				yield* waiting.splice(0);
+				const taken = waiting.splice(0);
+				size = 0;
+				yield* taken;
 				if (lost > 0) yield this.#lostNotice(only, lost);
 				lost = 0;
 				if (waiting.length > 0 || signal.aborted) continue;

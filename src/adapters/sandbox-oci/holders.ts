@@ -57,6 +57,10 @@ export class Holder {
 	readonly #namespace: string;
 	#isGone = false;
 
+	get isGone(): boolean {
+		return this.#isGone;
+	}
+
 	constructor(pid: number, reaper: ChildReaper) {
 		this.pid = pid;
 		this.#reaper = reaper;
@@ -68,6 +72,15 @@ export class Holder {
 			this.#isGone = true;
 			resolve();
 		});
+	}
+
+	/**
+	 * SANDBOX_FAILED when a process is in another namespace: had the holder gone in the middle of a create, its id, by which
+	 * the runtime program was told the namespace, might have been another process's by then.
+	 */
+	mustHold(pid: number): void {
+		if (this.#namespace !== "" && namespaceOf(pid) === this.#namespace) return;
+		throw new SlipwayError("SANDBOX_FAILED", "The sandbox's process namespace has ended while it was made");
 	}
 
 	/** SIGKILL to every process of the namespace, which no fork outruns; frozen ones die when they thaw. */

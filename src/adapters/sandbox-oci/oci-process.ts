@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { constants } from "node:os";
 import type { Readable } from "node:stream";
 import type { Clock } from "../../base/clock.ts";
-import { systemCode } from "../../base/error.ts";
+import { assert, systemCode } from "../../base/error.ts";
 import type { WaitStatus } from "../../base/syscall.ts";
 import type { SandboxExit, SandboxProcess } from "../../core/sandbox/sandbox-runtime.ts";
 import type { Cgroup } from "./cgroup.ts";
@@ -125,9 +125,14 @@ function isDying(pid: number): boolean {
 	return pending.some(([, mask]) => (BigInt(`0x${mask}`) & SIGKILL_BIT) !== 0n);
 }
 
-/** Both runtimes start each program in a session of its own, whose processes share its group (proc_pid_stat(5), field 5). */
+/**
+ * Both runtimes start each program in a session of its own, whose processes share its group (proc_pid_stat(5), field 5).
+ * crun's exec leaves the group without its leader, so it is asked for.
+ */
 function processGroup(pid: number): number {
 	const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
 	const [, , group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+	// What 0 and -1 stand for in kill(2) is not the sandbox.
+	assert(Number(group) > 1, `process ${pid} has no process group`);
 	return Number(group);
 }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, fchownSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
-import { rm, writeFile } from "node:fs/promises";
+import { closeSync, existsSync, fchownSync, mkdirSync, realpathSync, writeFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { Socket } from "node:net";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
@@ -18,6 +18,7 @@ import { Egress, removeEgressLeftovers } from "./egress.ts";
 import { Holders } from "./holders.ts";
 import { checkImage } from "./image-check.ts";
 import { KernelThread } from "./kernel-thread.ts";
+import { mountsBelow, removeFolder } from "./mount-points.ts";
 import { OciProcess } from "./oci-process.ts";
 import { OciSandbox, type ProgramSpec } from "./oci-sandbox.ts";
 import { RuntimeCommands, type RuntimeProgram } from "./runtime-program.ts";
@@ -203,12 +204,12 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		const cgroupName = join(this.#mark, spec.id);
 		const cgroup = this.#cgroups.group(cgroupName);
 		const pool = spec.egress ? this.#openNetworks : this.#closedNetworks;
-		const network = pool.take() ?? (await this.#makeNetwork(spec.egress));
+		const network = (await takeLiving(pool)) ?? (await this.#makeNetwork(spec.egress));
 		lifetime.use(network);
 		await network.serve(spec.endpoint?.onConnection);
 		kept.disk ??= await this.#disks.take(spec.limits.tmpMiB);
 		mkdirSync(bundle);
-		lifetime.defer(() => rm(bundle, { recursive: true, force: true }));
+		lifetime.defer(() => removeFolder(bundle));
 		const config = bundleConfig(spec, {
 			networkPath: network.path,
 			processesPath: network.holder.path,
@@ -227,6 +228,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		lifetime.defer(() => network.holder.end());
 		const output = openOutput(spec.user, lifetime);
 		const pid = await this.#commands.create(spec.id, bundle, output.childEnds).finally(output.closeChildEnds);
+		network.holder.mustHold(pid);
 		const main = new OciProcess(pid, output, cgroup);
 		let execs = 0;
 		const sandbox: OciSandbox = new OciSandbox({
@@ -346,38 +348,42 @@ function endpointVariable({ endpoint }: SandboxSpec): Readonly<Record<string, st
 	return endpoint ? { [endpoint.envName]: `${ENDPOINT_HOST}:${ENDPOINT_PORT}` } : {};
 }
 
-/** Mount points at and below `folder`, deepest first. */
-function mountsBelow(folder: string): string[] {
-	const points = readFileSync("/proc/self/mountinfo", "utf8")
-		.split("\n")
-		.flatMap((line) => line.split(" ")[4] ?? []);
-	return points.filter((point) => point === folder || point.startsWith(`${folder}/`)).reverse();
-}
-
 function writeEtc(folder: string): void {
 	writeFileSync(join(folder, "hosts"), "127.0.0.1 localhost sandbox.localdomain sandbox\n");
 	writeFileSync(join(folder, "hostname"), "sandbox\n");
 	writeFileSync(join(folder, "resolv.conf"), "");
 }
 
+/** One whose first process is alive: the kernel may have ended it for want of memory while it stood ready. */
+async function takeLiving(pool: WarmPool<SandboxNetwork>): Promise<SandboxNetwork | undefined> {
+	for (let network = pool.take(); network; network = pool.take()) {
+		if (!network.holder.isGone) return network;
+		await network[Symbol.asyncDispose]();
+	}
+	return undefined;
+}
+
 /** Two pipes that belong to the sandbox's user, so that its programs can open /dev/stdout and /dev/stderr anew. */
 function openOutput(user: { uid: number; gid: number }, lifetime: Lifetime) {
+	const childEnds: number[] = [];
+	const closeChildEnds = () => {
+		for (const fd of childEnds.splice(0)) closeSync(fd);
+	};
 	const open = () => {
 		const { read, write } = pipe();
-		fchownSync(write, user.uid, user.gid);
+		childEnds.push(write);
 		const stream = new Socket({ fd: read, readable: true, writable: false });
 		lifetime.defer(() => stream.destroy());
+		fchownSync(write, user.uid, user.gid);
 		return { stream, write };
 	};
-	const stdout = open();
-	const stderr = open();
-	return {
-		stdout: stdout.stream,
-		stderr: stderr.stream,
-		childEnds: { stdout: stdout.write, stderr: stderr.write },
-		closeChildEnds: () => {
-			closeSync(stdout.write);
-			closeSync(stderr.write);
-		},
-	};
+	try {
+		const stdout = open();
+		const stderr = open();
+		const childFds = { stdout: stdout.write, stderr: stderr.write };
+		return { stdout: stdout.stream, stderr: stderr.stream, childEnds: childFds, closeChildEnds };
+	} catch (error) {
+		closeChildEnds();
+		throw error;
+	}
 }

@@ -172,11 +172,14 @@ export class OciSandbox implements Sandbox {
 	}
 
 	async #dispose(): Promise<void> {
-		await this.kill();
-		// An exec under way fails now, or has its process killed by the holder's end.
-		await Promise.allSettled(this.#execs);
-		await this.#parts.network.holder.end();
-		await Promise.all([this.#main, ...this.#others].map((process) => process.drain(this.#parts.clock)));
-		await this.#parts.lifetime[Symbol.asyncDispose]();
+		try {
+			await this.kill();
+			// An exec under way fails now, or has its process killed by the holder's end.
+			await Promise.allSettled(this.#execs);
+			await this.#parts.network.holder.end();
+			await Promise.all([this.#main, ...this.#others].map((process) => process.drain(this.#parts.clock)));
+		} finally {
+			await this.#parts.lifetime[Symbol.asyncDispose]();
+		}
 	}
 }

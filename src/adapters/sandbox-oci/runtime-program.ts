@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
-import { closeSync, constants, existsSync, openSync, readSync, rmSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SlipwayError, systemCode } from "../../base/error.ts";
+import { removeFolder } from "./mount-points.ts";
 import { TOOL_ENVIRONMENT } from "./tool.ts";
 
 export interface RuntimeProgram {
@@ -31,7 +32,7 @@ export class RuntimeCommands {
 	/** Makes the container, stopped just before its program; returns the id of its first process. */
 	async create(id: string, bundle: string, output: { stdout: number; stderr: number }): Promise<number> {
 		const pidFile = join(bundle, "pid");
-		await this.#run(["create", "--bundle", bundle, "--pid-file", pidFile, id], join(bundle, "log"), output);
+		await this.#run(["create", "--bundle", bundle, "--pid-file", pidFile, id], bundle, output);
 		return Number(await readFile(pidFile, "utf8"));
 	}
 
@@ -49,35 +50,40 @@ export class RuntimeCommands {
 		const processFile = join(folder, "process.json");
 		await writeFile(processFile, JSON.stringify(process));
 		const args = ["exec", "--detach", "--pid-file", pidFile, "--process", processFile, id];
-		await this.#run(args, join(folder, "log"), output);
+		await this.#run(args, folder, output);
 		return Number(await readFile(pidFile, "utf8"));
 	}
 
 	/**
 	 * Does what `start` does, without 6 ms for a process of its own: crun's container reads one byte from the pipe
 	 * (libcrun/status.c), runc's writes one (libcontainer/container_linux.go), then each executes its program.
+	 * SANDBOX_FAILED when that process is gone.
 	 */
 	async start(id: string, bundle: string): Promise<void> {
 		const fifo = join(this.#root, id, "exec.fifo");
-		if (!existsSync(fifo)) await this.#run(["start", id], join(bundle, "log"), { stdout: "ignore", stderr: "ignore" });
+		if (!existsSync(fifo)) await this.#run(["start", id], bundle, { stdout: "ignore", stderr: "ignore" });
 		else if (this.#program.name === "crun") releaseByWriting(fifo);
 		else await releaseByReading(fifo);
 	}
 
 	/** Forgets a container whose processes are gone. `delete` would also do what our own `dispose` does, for a process of its own. */
 	forget(id: string): void {
-		rmSync(join(this.#root, id), { recursive: true, force: true });
+		removeFolder(join(this.#root, id));
 	}
 
+	/** `folder` takes the log, and what the program leaves of its own when it is killed. */
 	async #run(
 		args: readonly string[],
-		log: string,
+		folder: string,
 		output: { stdout: number | "ignore"; stderr: number | "ignore" },
 	): Promise<void> {
 		const { path, name } = this.#program;
+		const log = join(folder, "log");
 		const child = spawn(path, ["--root", this.#root, "--log", log, "--log-format", "json", ...args], {
 			stdio: ["ignore", output.stdout, output.stderr],
-			env: TOOL_ENVIRONMENT,
+			// Where both put a copy of themselves that no container can write to (CVE-2019-5736): a file, and for a moment a
+			// mount over it, in our mount namespace. By default that is /tmp, where a killed one leaves them.
+			env: { ...TOOL_ENVIRONMENT, _LIBCONTAINER_STATEDIR: folder },
 			timeout: TIMEOUT_MS,
 			killSignal: "SIGKILL",
 		});
@@ -93,12 +99,23 @@ export class RuntimeCommands {
 }
 
 function releaseByWriting(fifo: string): void {
-	const fd = openSync(fifo, constants.O_WRONLY | constants.O_NONBLOCK);
+	const fd = openForWriting(fifo);
 	try {
 		unlinkSync(fifo);
 		writeSync(fd, "0");
 	} finally {
 		closeSync(fd);
+	}
+}
+
+function openForWriting(fifo: string): number {
+	try {
+		return openSync(fifo, constants.O_WRONLY | constants.O_NONBLOCK);
+	} catch (error) {
+		if (systemCode(error) !== "ENXIO") throw error;
+		throw new SlipwayError("SANDBOX_FAILED", "The sandbox's first process has ended before its start", {
+			cause: error,
+		});
 	}
 }
 

@@ -1,6 +1,7 @@
 import { closeSync } from "node:fs";
 import { createServer, type Server, Socket } from "node:net";
 import { join } from "node:path";
+import { SlipwayError } from "../../base/error.ts";
 import type { Egress, EgressLink } from "./egress.ts";
 import type { Holder, Holders } from "./holders.ts";
 import type { KernelThread } from "./kernel-thread.ts";
@@ -66,10 +67,17 @@ export class SandboxNetwork implements AsyncDisposable {
 	/** A connection to a port inside, as a process in there would make it. Rejects with the system's own error. */
 	async connectTo(port: number): Promise<Socket> {
 		const { fd } = await this.#thread.run("openSocket", { path: this.path });
+		const gone = () => new SlipwayError("SANDBOX_FAILED", "The sandbox has ended before it was connected to");
+		if (this.#disposed) {
+			closeSync(fd);
+			throw gone();
+		}
 		const socket = new Socket({ fd });
 		this.#connections.add(socket);
 		socket.once("close", () => this.#connections.delete(socket));
 		return new Promise((resolve, reject) => {
+			// A server that accepts nothing leaves it waiting; then the end of the sandbox ends it, without an error.
+			socket.once("close", () => reject(gone()));
 			socket.once("error", reject);
 			socket.connect({ port, host: ENDPOINT_HOST }, () => {
 				socket.setNoDelay(true);

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -35,6 +36,8 @@ const FREE_BLOCKS_COUNT_AT = 0xc;
 const MAX_RESERVED_BLOCKS = 4096;
 /** Of the file system's empty lost+found, which is removed. */
 const LOST_FOUND_BLOCKS = 4;
+/** In the names of files that are being made. Not the process id: in a container every daemon may have the same. */
+const ours = randomUUID();
 /** One pool a size; sizes beyond these are made when they are needed. */
 const MAX_POOLS = 8;
 
@@ -83,7 +86,7 @@ export class TmpDisks implements AsyncDisposable {
 	async reap(): Promise<void> {
 		const { diskFolder } = this.#options;
 		const names = existsSync(diskFolder) ? await readdir(diskFolder) : [];
-		const leftovers = names.filter((name) => !/^template-\d+\.img$/.test(name) && !name.includes(`${process.pid}`));
+		const leftovers = names.filter((name) => !/^template-\d+\.img$/.test(name) && !name.includes(ours));
 		for (const name of leftovers) await rm(join(diskFolder, name), { force: true });
 	}
 
@@ -102,7 +105,7 @@ export class TmpDisks implements AsyncDisposable {
 		}
 		const template = await this.#template(sizeMiB);
 		try {
-			await thread.run("mountDisk", { template, file: join(diskFolder, `${process.pid}-${name}.img`), target: path });
+			await thread.run("mountDisk", { template, file: join(diskFolder, `${ours}-${name}.img`), target: path });
 		} catch (error) {
 			await thread.run("unmount", { targets: [path] });
 			throw outOfRoom(error);
@@ -130,7 +133,7 @@ async function makeTemplate(folder: string, sizeMiB: number): Promise<string> {
 	const path = join(folder, `template-${sizeMiB}.img`);
 	if (existsSync(path)) return path;
 	await mkdir(folder, { recursive: true });
-	const unfinished = `${path}.${process.pid}`;
+	const unfinished = `${path}.${ours}`;
 	try {
 		const wanted = sizeMiB * MIB;
 		const guess = Math.ceil(wanted * (1 + OVERHEAD_SHARE)) + OVERHEAD_MIB * MIB;

@@ -10,7 +10,7 @@ import { nextState, type RuntimeMove, type RuntimeState, stateName } from "./run
 import { type StreamEnd, StreamedAnswer } from "./runtime-stream.ts";
 
 export interface RuntimeListener
-	extends Pick<SessionListener, "onInitError" | "onResponse" | "onStreamed" | "onError"> {
+	extends Pick<SessionListener, "onInitError" | "onAnswering" | "onResponse" | "onStreamed" | "onError"> {
 	/** It asks for the next event, after init or after an answer. */
 	onWaiting(): void;
 }
@@ -95,6 +95,7 @@ export class RuntimeCalls {
 		if (event?.requestId !== id) return sendError(response, apiErrors.invalidRequestId);
 		const before = this.#state;
 		if (!this.#move("response")) return this.#refuse(response, before, "InvocationResponse");
+		this.#listener.onAnswering();
 		const mode = header(request, "lambda-runtime-function-response-mode");
 		if (mode && mode !== "streaming") return this.#invalidMode(response);
 		if (mode && event.stream) return this.#beginStream(event.stream, request, response);

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import type { Clock } from "../../base/clock.ts";
+import { type Clock, settledWithin } from "../../base/clock.ts";
 import { assert } from "../../base/error.ts";
 import type { Ids } from "../../base/ids.ts";
 import type {
@@ -60,6 +60,7 @@ export class SandboxSession implements ContractSession {
 					this.#tellExtensions();
 					listener.onInitError(error);
 				},
+				onAnswering: () => listener.onAnswering(),
 				onResponse: (payload) => listener.onResponse(payload),
 				onStreamed: (end) => listener.onStreamed(end),
 				onError: (error) => listener.onError(error),
@@ -142,9 +143,7 @@ export class SandboxSession implements ContractSession {
 
 	/** An extension that may leave at once gets what it subscribed to first, as long as there is time for both. */
 	async #tellShutdown(extension: Extension): Promise<void> {
-		const flushed = new AbortController();
-		const flush = this.#telemetry.flush(extension.name).finally(() => flushed.abort());
-		await Promise.race([flush, this.#deps.clock.sleep(shutdownFlushMs, flushed.signal).catch(() => {})]);
+		await settledWithin(this.#telemetry.flush(extension.name), shutdownFlushMs, this.#deps.clock);
 		if (!this.#closed) this.extensions.tellShutdown(extension);
 	}
 

@@ -117,6 +117,8 @@ export interface SessionListener {
 	 */
 	onReady(): void;
 	onInitError(error: RuntimeFailure): void;
+	/** An answer, streamed or not, has begun to come. */
+	onAnswering(): void;
 	onResponse(payload: Uint8Array): void;
 	/**
 	 * An answer that went through `InvocationRequest.stream` has ended. `failure`: the runtime said so in the middle of it,

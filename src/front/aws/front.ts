@@ -15,7 +15,7 @@ import { AwsError, validationError } from "./errors.ts";
 import { CodecError } from "./protocol/codec-error.ts";
 import type { HttpResponseParts } from "./protocol/http-binding.ts";
 import type { FoundOperation, Protocol, RequestLine } from "./protocol/protocol.ts";
-import { linger, send, sendEvents } from "./respond.ts";
+import { isComplete, linger, send, sendEvents } from "./respond.ts";
 import { isAwsRequest } from "./select-service.ts";
 import type { AwsService, Call, Principal, RawRequest, StreamResponse } from "./service.ts";
 import { type SignedRequest, signedRequest } from "./sigv4/request.ts";
@@ -136,7 +136,7 @@ class Front implements AwsFront {
 			if (error instanceof ClientGoneError) return void response.destroy();
 			answer = this.#refuse(exchange, error);
 		}
-		const { complete } = request;
+		const complete = isComplete(request);
 		if (!complete) linger(request, this.#options.clock);
 		if (!("events" in answer)) return send(response, answer, exchange.requestId, complete);
 		await sendEvents(response, answer, exchange.requestId, (error) => this.#describe(exchange, error).wire);

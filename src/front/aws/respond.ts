@@ -44,6 +44,12 @@ export async function sendEvents(
 	response.end();
 }
 
+/** Nothing of the request is still to be read, so that the connection can carry another one. */
+export function isComplete({ complete, headers }: IncomingMessage): boolean {
+	// A request without a body is answered in the very turn in which its head arrived, when its end is not yet told.
+	return complete || (headers["transfer-encoding"] === undefined && Number(headers["content-length"] ?? 0) === 0);
+}
+
 /** What is still read of a refused request, so that a client that is busy sending gets to see the answer. */
 const maxDrainBytes = 32 * 1024 * 1024;
 const maxDrainMs = 2000;

@@ -131,7 +131,7 @@ function belongings(functions: Functions, host: () => string) {
 		urls: new FunctionUrls({
 			...dependencies,
 			region: testRegion,
-			authority: () => host().replace("127.0.0.1", "localhost"),
+			origin: () => `http://${host().replace("127.0.0.1", "localhost")}`,
 		}),
 	};
 }

@@ -25,8 +25,23 @@ export function preflightHeaders(cors: FunctionUrlCors, headers: IncomingMessage
 	return answer;
 }
 
-/** Put onto every response; they take the place of the function's own. */
-export function corsHeaders(cors: FunctionUrlCors, { origin }: IncomingMessage["headers"]): Map<string, string[]> {
+const decidedHere = ["access-control-allow-origin", "access-control-allow-credentials", "access-control-expose-headers"];
+
+/** The function's headers with those of the configuration, which alone decides who may read: its own words on that go. */
+export function withCorsHeaders(
+	own: ReadonlyMap<string, string[]>,
+	cors: FunctionUrlCors,
+	headers: IncomingMessage["headers"],
+): Map<string, string[]> {
+	const answer = new Map(own);
+	for (const name of decidedHere) answer.delete(name);
+	for (const [name, lines] of corsHeaders(cors, headers))
+		// A cache must heed what the function's answer depends on, too.
+		answer.set(name, name === "vary" ? [...(own.get(name) ?? []), ...lines] : lines);
+	return answer;
+}
+
+function corsHeaders(cors: FunctionUrlCors, { origin }: IncomingMessage["headers"]): Map<string, string[]> {
 	const answer = new Map([["vary", ["Origin"]]]);
 	if (origin === undefined || !includes(cors.allowOrigins, origin)) return answer;
 	const anybody = cors.allowOrigins?.includes("*") === true && !cors.allowCredentials;

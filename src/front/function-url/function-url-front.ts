@@ -5,12 +5,12 @@ import type { Ids } from "../../base/ids.ts";
 import type { Log } from "../../base/log.ts";
 import type { InvocationRequest, InvocationResult, StreamHead } from "../../core/invocation/invocation.ts";
 import { announcedLength, BodyBudget, BodyTooLargeError, ClientGoneError, readRequest } from "../aws/body.ts";
-import { linger } from "../aws/respond.ts";
+import { isComplete, linger } from "../aws/respond.ts";
 import type { Principal } from "../aws/service.ts";
 import type { Credentials } from "../aws/sigv4/verify.ts";
 import { roomIn, StreamedAnswer } from "../streamed-answer.ts";
 import { traceIdOf } from "../trace-id.ts";
-import { corsHeaders, isPreflight, preflightHeaders } from "./cors.ts";
+import { isPreflight, preflightHeaders, withCorsHeaders } from "./cors.ts";
 import { badGateway, forbidden, internalFailure, refusalOf, unknownUrl } from "./errors.ts";
 import { urlIdOf } from "./host.ts";
 import type { FoundUrl, FunctionUrlDispatcher, FunctionUrlPolicies, FunctionUrls } from "./ports.ts";
@@ -211,9 +211,9 @@ class Front implements FunctionUrlFront {
 	}
 
 	#headers({ request, requestId, traceId, found }: Exchange, { headers }: ResponseHead): Record<string, string[]> {
-		const cors = found?.url.cors ? corsHeaders(found.url.cors, request.headers) : [];
+		const cors = found?.url.cors;
 		return {
-			...Object.fromEntries([...headers, ...cors]),
+			...Object.fromEntries(cors ? withCorsHeaders(headers, cors, request.headers) : headers),
 			"x-amzn-requestid": [requestId],
 			"x-amzn-trace-id": [traceId],
 		};
@@ -233,12 +233,6 @@ class Front implements FunctionUrlFront {
 		this.#options.log.error("A function URL's request failed", { requestId, function: found?.name, error });
 		return internalFailure();
 	}
-}
-
-/** Nothing of the request is still to be read, so that the connection can carry another one. */
-function isComplete({ complete, headers }: IncomingMessage): boolean {
-	// A request without a body is answered in the very turn in which its head arrived, when its end is not yet told.
-	return complete || (headers["transfer-encoding"] === undefined && Number(headers["content-length"] ?? 0) === 0);
 }
 
 function responseOf(result: InvocationResult): UrlResponse {

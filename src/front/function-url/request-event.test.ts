@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { IncomingMessage } from "node:http";
 import { test } from "node:test";
 import { TLSSocket } from "node:tls";
+import type { Principal } from "../aws/service.ts";
 import { commonLogTime, requestEvent } from "./request-event.ts";
 
 interface Event {
@@ -12,7 +13,11 @@ interface Event {
 }
 
 /** As node:http hands it over, as far as an event needs it. */
-function eventOf(parts: Partial<IncomingMessage>, socket: object = { remoteAddress: "::ffff:10.0.0.7" }): Event {
+function eventOf(
+	parts: Partial<IncomingMessage>,
+	socket: object = { remoteAddress: "::ffff:10.0.0.7" },
+	principal?: Principal,
+): Event {
 	const request = { method: "GET", url: "/", headers: {}, headersDistinct: {}, httpVersion: "1.1", socket, ...parts };
 	return requestEvent({
 		request: request as unknown as IncomingMessage,
@@ -21,7 +26,7 @@ function eventOf(parts: Partial<IncomingMessage>, socket: object = { remoteAddre
 		requestId: "r",
 		traceId: "t",
 		nowMs: 0,
-		principal: undefined,
+		principal,
 	}) as unknown as Event;
 }
 
@@ -71,4 +76,18 @@ test("A header by the name of a prototype's member is a header", () => {
 	const headersDistinct = JSON.parse('{"__proto__":["x"],"constructor":["y"]}') as IncomingMessage["headersDistinct"];
 	const { headers } = eventOf({ headersDistinct });
 	assert.deepEqual([JSON.stringify(headers).includes('"__proto__":"x"'), headers.constructor], [true, "y"]);
+});
+
+test("The function never sees the signature that it was called with, in a header or in a presigned URL", () => {
+	const principal = { accessKeyId: "AKIA", arn: "arn:aws:iam::1:root", userId: "1", accountId: "1" };
+	const presigned =
+		"a=1&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIA&X-Amz-Date=20260101T000000Z&X-Amz-Expires=604800" +
+		"&X-Amz-SignedHeaders=host&b=2&X-Amz-Security-Token=t&X-Amz-Signature=00";
+	const seen = (url: string, by?: Principal) => eventOf({ url }, undefined, by).rawQueryString;
+	assert.equal(seen(`/?${presigned}`, principal), "a=1&b=2");
+	assert.equal(seen("/?X-Amz-Date=mine&a=1", principal), "X-Amz-Date=mine&a=1");
+	assert.equal(seen(`/?${presigned}`), presigned);
+	const headersDistinct = { authorization: ["AWS4-HMAC-SHA256 x"], "x-amz-security-token": ["t"], "x-a": ["1"] };
+	const names = Object.keys(eventOf({ headersDistinct }, undefined, principal).headers);
+	assert.deepEqual([names.includes("authorization"), names.includes("x-amz-security-token")], [false, false]);
 });

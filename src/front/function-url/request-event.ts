@@ -36,7 +36,9 @@ const credentials = new Set(["authorization", "x-amz-security-token"]);
 
 export function requestEvent(source: EventSource): Record<string, unknown> {
 	const { request, body } = source;
-	const { path, query } = targetOf(request.url ?? "/");
+	const target = targetOf(request.url ?? "/");
+	const { path } = target;
+	const query = source.principal ? withoutSignature(target.query) : target.query;
 	const cookies = (request.headers.cookie ?? "").split(/; */).filter((cookie) => cookie !== "");
 	const parameters = queryParameters(query);
 	const text = isText(request.headers["content-type"]) && isUtf8(body);
@@ -60,6 +62,16 @@ function targetOf(url: string): { path: string; query: string } {
 	const mark = origin.indexOf("?");
 	const path = mark < 0 ? origin : origin.slice(0, mark);
 	return { path: path.startsWith("/") ? path : "/", query: mark < 0 ? "" : origin.slice(mark + 1) };
+}
+
+/** A presigned URL's own parameters, for the same reason: it may be good for seven days. */
+function withoutSignature(query: string): string {
+	if (!/(^|&)X-Amz-Signature=/.test(query)) return query;
+	const own = /^X-Amz-(Algorithm|Credential|Date|Expires|SignedHeaders|Signature|Security-Token)=/;
+	return query
+		.split("&")
+		.filter((parameter) => !own.test(parameter))
+		.join("&");
 }
 
 function eventHeaders({ request, traceId, principal }: EventSource): Record<string, string> {

@@ -75,3 +75,23 @@ test("A stream that ends before its first byte says nothing", async () => {
 	assert.equal(await start([]), undefined);
 	assert.equal(await start([], "text/plain"), undefined);
 });
+
+test("Lists and objects that are the body as they are cost no parsing, however long they are", () => {
+	const parse = JSON.parse;
+	let parsed = 0;
+	JSON.parse = (text, reviver) => {
+		parsed++;
+		return parse(text, reviver);
+	};
+	try {
+		for (const text of ["[[],[]]", ' {"items":[1,2]}', "17", "true", "\n[1]"]) {
+			const { status, body } = bufferedResponse(Buffer.from(text));
+			assert.deepEqual([status, Buffer.from(body).toString()], [200, text]);
+		}
+		assert.equal(parsed, 0);
+		assert.equal(bufferedResponse(Buffer.from(' {"statusCode":201}')).status, 201);
+		assert.equal(Buffer.from(bufferedResponse(Buffer.from(' "text"')).body).toString(), "text");
+	} finally {
+		JSON.parse = parse;
+	}
+});

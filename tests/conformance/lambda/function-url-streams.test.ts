@@ -151,7 +151,7 @@ describe("Streamed responses", () => {
 		{ buffered: true },
 	);
 
-	clause("A client that goes away does not stop the function", streaming, async (front) => {
+	clause("A client of a URL that goes away does not stop the function", streaming, async (front) => {
 		const finished = Promise.withResolvers<void>();
 		front.answer = async (request) => {
 			const pieces = Array.from({ length: 200 }, () => Buffer.alloc(64 * 1024));

@@ -73,6 +73,7 @@ export class TestSession implements AsyncDisposable {
 				onCompanionsReady: () => seen.companionsReady++,
 				onReady: () => seen.ready++,
 				onInitError: (error) => seen.initErrors.push(error),
+				onAnswering: () => {},
 				onResponse: (payload) => seen.responses.push(Buffer.from(payload).toString()),
 				onStreamed: (end) => seen.streamed.push(end),
 				onError: (error) => seen.errors.push(error),

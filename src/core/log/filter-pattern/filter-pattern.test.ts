@@ -225,3 +225,19 @@ test("garbage is a pattern or refused, and no message makes a pattern throw", ()
 	}
 	assert.ok(accepted > 100, `${accepted} of them were patterns`);
 });
+
+test("Words between spaces are found in time that grows with the message, brackets that nobody closes included", () => {
+	const pattern = parseFilterPattern('[..., last = "end"]');
+	assert.equal(pattern.matches("a [b c] [ [ d end"), true);
+	assert.deepEqual(parseFilterPattern("[a, b, c, d]").extract('x [y z] "q r" [s'), {
+		$a: "x",
+		$b: "y z",
+		$c: "q r",
+		$d: "[s",
+	});
+	const open = "[ ".repeat(128 * 1024);
+	const startMs = performance.now();
+	assert.equal(pattern.matches(`${open}end`), true);
+	// Some 15 ms; in the square of the length it was 15 s.
+	assert.ok(performance.now() - startMs < 2000);
+});

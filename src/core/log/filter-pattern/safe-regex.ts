@@ -148,7 +148,9 @@ class RegexParser {
 		if (char === ".") return setOf(() => true);
 		if (char === "[") return this.#class();
 		if (char === "\\") return this.#escape();
-		if (!literals.test(char)) throw this.#error(`'${char}' is not supported there`);
+		if (char.charCodeAt(0) >= other) throw this.#error("multi-byte characters are not supported");
+		if (!literals.test(char))
+			throw this.#error(`'${char}' is not supported there; the character itself is written '\\${char}'`);
 		return charSet(char);
 	}
 

@@ -43,6 +43,7 @@ function readField(scanner: Scanner): Field {
 	if (name === undefined && !scanner.peek("(")) throw scanner.error("a field's name is missing");
 	scanner.skipSpace();
 	if (name !== undefined && (scanner.peek(",") || scanner.peek("]"))) return { name, test: undefined };
+	if (scanner.isAtEnd) throw scanner.error("']' is missing");
 	let field = name;
 	let isFirst = name !== undefined;
 	const test = readCondition<string>(scanner, () => {
@@ -72,7 +73,16 @@ function assign({ front, back }: Layout, words: readonly string[]): [Field, stri
 /** Words between spaces; what stands in quotes or square brackets is one word. */
 function wordsOf(message: string): string[] {
 	const words: string[] = [];
-	const pattern = /"([^"]*)"|\[([^\]]*)\]|(\S+)/g;
-	for (const [, quoted, bracketed, bare] of message.matchAll(pattern)) words.push(quoted ?? bracketed ?? bare ?? "");
-	return words;
+	const anyWord = /"([^"]*)"|\[([^\]]*)\]|(\S+)/g;
+	const unbracketed = /"([^"]*)"|(\S+)/g;
+	const lastClose = message.lastIndexOf("]");
+	for (let at = 0; ; ) {
+		// Behind the last "]" no bracket is closed; to search for its end at each one takes time in the square of the message.
+		const word = at <= lastClose ? anyWord : unbracketed;
+		word.lastIndex = at;
+		const found = word.exec(message);
+		if (!found) return words;
+		words.push(found.slice(1).find((text) => text !== undefined) ?? "");
+		at = word.lastIndex;
+	}
 }

@@ -33,6 +33,6 @@ function readTerm(scanner: Scanner): Found {
 function readWord(scanner: Scanner): string {
 	const word = scanner.match(/\S+/y);
 	if (word === undefined) throw scanner.error("a term is missing");
-	if (reserved.test(word)) throw scanner.error(`Invalid character(s) in term '${word}'`);
+	if (reserved.test(word)) throw scanner.error(`Invalid character(s) in term '${word}'; put it in double quotes`);
 	return word;
 }

@@ -13,6 +13,8 @@ const updateMs = 1000;
 const maxUpdateEvents = 500;
 /** Events kept between two updates, to take the sample from. */
 const maxWaitingEvents = 5000;
+/** Characters of their messages, which may have 256 KB each; an update is one message in memory. */
+const maxWaitingSize = 4 * 1024 * 1024;
 /** "It has been kept open for three hours." */
 const maxSessionMs = 3 * 60 * 60 * 1000;
 /** StartLiveTail, logGroupIdentifiers. */
@@ -72,6 +74,7 @@ class LiveTail {
 	readonly #ended = new AbortController();
 	readonly #signal: AbortSignal;
 	#waiting: sdk.LiveTailSessionLogEvent[] = [];
+	#waitingSize = 0;
 	#isSampled = false;
 
 	constructor(deps: LogsDeps, session: Session, call: Call, signal: AbortSignal) {
@@ -106,12 +109,13 @@ class LiveTail {
 		const logGroupIdentifier = `${this.#call.accountId}:${group}`;
 		for await (const event of this.#deps.logs.follow(group, { signal: this.#signal })) {
 			if (!this.#session.wants(event)) continue;
-			if (this.#waiting.length >= maxWaitingEvents) {
+			if (this.#waiting.length >= maxWaitingEvents || this.#waitingSize >= maxWaitingSize) {
 				this.#isSampled = true;
 				continue;
 			}
 			const { stream: logStreamName, message, timestamp } = event;
 			const ingestionTime = this.#deps.clock.now();
+			this.#waitingSize += message.length;
 			this.#waiting.push({ logStreamName, logGroupIdentifier, message, timestamp, ingestionTime });
 		}
 	}
@@ -122,6 +126,7 @@ class LiveTail {
 		const step = Math.max(1, waiting.length / maxUpdateEvents);
 		const sampled = this.#isSampled || step > 1;
 		this.#waiting = [];
+		this.#waitingSize = 0;
 		this.#isSampled = false;
 		const count = Math.min(waiting.length, maxUpdateEvents);
 		const sessionResults = Array.from({ length: count }, (_, i) => waiting[Math.floor(i * step)]!);

@@ -1,0 +1,7 @@
+package example;
+
+public class Refused extends RuntimeException {
+	public Refused(String message) {
+		super(message);
+	}
+}
