@@ -34,13 +34,14 @@ export class SlipwayClient {
 		return this.#connection.send(request);
 	}
 
-	async createFunction(name: string, imageUri: string, options: { timeoutS?: number } = {}): Promise<void> {
+	async createFunction(name: string, imageUri: string, options: { timeoutS?: number; memoryMiB?: number } = {}): Promise<void> {
 		const body = {
 			FunctionName: name,
 			PackageType: "Image",
 			Code: { ImageUri: imageUri },
 			Role: this.#daemon.roleArn,
 			Timeout: options.timeoutS ?? 10,
+			MemorySize: options.memoryMiB ?? 128,
 		};
 		const answer = await this.send(this.#sign("POST", "/2015-03-31/functions", JSON.stringify(body)));
 		if (answer.status !== 201) throw new Error(`CreateFunction answered ${answer.status}: ${answer.body}`);

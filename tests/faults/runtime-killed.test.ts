@@ -24,7 +24,6 @@ describe("kill -9 of the runtime program", { skip: missingForFunctionImages() ??
 		client = new FunctionClient(daemon);
 		await client.createActive("cold", await pushShellRuntime(daemon, "shell"));
 	});
-	let mounts: { before: number; after: number } | undefined;
 	/** What the runtime's adapter marks the control groups of this home with. */
 	const stateFolder = () => join(daemon.home, "sandboxes");
 	const mark = () => `slipway-${createHash("sha256").update(stateFolder()).digest("hex").slice(0, 8)}`;
@@ -33,7 +32,7 @@ describe("kill -9 of the runtime program", { skip: missingForFunctionImages() ??
 		await daemon?.[Symbol.asyncDispose]();
 	});
 
-	test("each event is answered or fails as the contract says, and no process, cgroup or interface is left", async () => {
+	test("each event is answered or fails as the contract says, and no process, cgroup, interface or mount is left", async () => {
 		assert.deepEqual((await client.invoke("cold", { n: 0 })).json, { n: 0 });
 		await makeCold();
 		const idle = await settled(() => true);
@@ -70,15 +69,9 @@ describe("kill -9 of the runtime program", { skip: missingForFunctionImages() ??
 		await makeCold();
 		// Processes that a killed runtime orphaned are collected by a sweep every five seconds.
 		const now = await settled(({ sandboxes, processes }) => sandboxes.length + processes.length === atRest);
-		const comparable = { sandboxes: [], cgroups: [], mounts: 0 };
+		const comparable = { sandboxes: [], cgroups: [] };
 		assert.deepEqual({ ...now, ...comparable }, { ...idle, ...comparable });
 		assert.equal(now.sandboxes.length, idle.sandboxes.length);
-		mounts = { before: idle.mounts, after: now.mounts };
-	});
-
-	// Two runs of five on a loaded machine had one mount more afterwards; which one is not known yet.
-	test("and no mount is left", { todo: "one mount more is seen now and then after 25 kills" }, () => {
-		assert.equal(mounts?.after, mounts?.before);
 	});
 
 	/** A new revision: its next event needs a new sandbox, and the old ones go. */

@@ -87,6 +87,8 @@ for (const seed of seeds)
 		}
 		await clock.advance(60_000);
 		assert.equal(sent.filter(({ answer }) => !answer).length, 0, "every event has an answer");
+		const answers = sent.filter(({ answer }) => answer && "result" in answer && !answer.result.functionError).length;
+		assert.ok(answers > 300, `${answers} good answers`);
 		for (const { answer } of sent) {
 			const deadline = platform.deadlines.get(answer?.requestId ?? "");
 			if (answer && deadline !== undefined) assert.ok(answer.at <= deadline + 1000, `${answer.at - deadline} ms late`);

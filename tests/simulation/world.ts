@@ -132,7 +132,8 @@ export function simulate(
 	);
 	t.after(async () => {
 		const closed = dispatcher.close(0);
-		await clock.advance(1000);
+		// More than companions get for their end.
+		await clock.advance(5000);
 		await closed;
 	});
 	const invoke: World["invoke"] = (name, qualifier) => {

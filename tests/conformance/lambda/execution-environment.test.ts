@@ -368,3 +368,69 @@ clause(
 	},
 	options,
 );
+
+clause(
+	{
+		area: "Failures",
+		says: "A process that ends by itself is told by its exit status, without one by no reason, or by its signal",
+		source: recorded,
+	},
+	async () => {
+		await on.create("ends");
+		for (const [event, words] of [
+			[{ do: "exit", size: 7 }, "Runtime exited with error: exit status 7"],
+			[{ do: "exit", size: 0 }, "Runtime exited without providing a reason"],
+			[{ do: "signal", size: 11 }, "Runtime exited with error: signal: segmentation fault"],
+		] as const) {
+			const { error, json } = await on.client.invoke("ends", event);
+			assert.deepEqual([error, json.errorType], ["Unhandled", "Runtime.ExitError"]);
+			assert.match(json.errorMessage, new RegExp(`^RequestId: [0-9a-f-]{36} Error: ${words}$`));
+			await on.client.idle();
+		}
+	},
+	options,
+);
+
+clause(
+	{
+		area: "Execution environment",
+		says: "Billed Duration is Duration and Init Duration together, rounded up to a millisecond",
+		source: "https://aws.amazon.com/blogs/compute/aws-lambda-standardizes-billing-for-init-phase/",
+	},
+	async () => {
+		await on.create("billed");
+		const cold = await on.client.invoke("billed", {});
+		await on.client.idle();
+		const warm = await on.client.invoke("billed", {});
+		const figure = (log: string, name: string) => Number(new RegExp(`\\t${name}: ([\\d.]+) ms`).exec(log)?.[1] ?? 0);
+		for (const { log } of [cold, warm]) {
+			const sum = figure(log, "Duration") + figure(log, "Init Duration");
+			const billed = figure(log, "Billed Duration");
+			// What is printed of the parts is rounded to hundredths.
+			assert.ok(billed >= sum - 0.02 && billed < sum + 1.02 && Number.isInteger(billed), log);
+		}
+		assert.ok(figure(cold.log, "Init Duration") > 0);
+		assert.doesNotMatch(warm.log, /Init Duration/);
+	},
+	options,
+);
+
+clause(
+	{
+		area: "Execution environment",
+		says: "/tmp has the size that EphemeralStorage says, from 512 to 10,240 MB",
+		source: "https://docs.aws.amazon.com/lambda/latest/dg/configuration-ephemeral-storage.html",
+	},
+	async () => {
+		for (const [name, Size] of [
+			["tmp-512", 512],
+			["tmp-2048", 2048],
+		] as const) {
+			await on.create(name, { EphemeralStorage: { Size } });
+			const [free = 0, bytes = 0] = (await on.sh(name, "stat -f -c '%a %S' /tmp")).split(/[ |]/).map(Number);
+			const sizeMiB = (free * bytes) / 2 ** 20;
+			assert.ok(Math.abs(sizeMiB / Size - 1) < 0.02, `${name}: ${sizeMiB} MiB`);
+		}
+	},
+	options,
+);
