@@ -1,8 +1,6 @@
 /** kill -9 of the daemon with sandboxes at work: the next one removes what is left, and knows every function. */
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -16,19 +14,22 @@ import {
 } from "@aws-sdk/client-lambda";
 import { type LocalDaemon, startDaemon } from "../../tools/local-daemon.ts";
 import { missingForFunctionImages, pushShellRuntime } from "../e2e/function-image.ts";
+import { marksOf, remains, takeInventory } from "../soak/leftovers.ts";
 
 /** As many as an account with a thousand functions has, less what would only make the test slow. */
 const functionCount = 200;
 
 describe("kill -9 of the daemon", { skip: missingForFunctionImages() ?? false }, () => {
-	const homes: string[] = [];
-	after(() => Promise.all(homes.map((home) => rm(home, { recursive: true, force: true }))));
+	const bases: string[] = [];
+	after(() => Promise.all(bases.map((base) => rm(base, { recursive: true, force: true }))));
 
 	test("leaves no process, interface or cgroup once the next one serves, and loses no function", async () => {
-		const home = await mkdtemp(join(tmpdir(), "slipway-kill-"));
-		homes.push(home);
-		const before = machine();
-		const first = await startDaemon({ home });
+		const base = await mkdtemp(join(tmpdir(), "slipway-kill-"));
+		bases.push(base);
+		const [home, tmpFolder] = [join(base, "home"), join(base, "tmp")];
+		await mkdir(tmpFolder);
+		const start = () => startDaemon({ home, env: { TMPDIR: tmpFolder } });
+		const first = await start();
 		const client = lambda(first);
 		const image = await pushShellRuntime(first, "shell");
 		const names = Array.from({ length: functionCount }, (_, i) => `f${String(i).padStart(4, "0")}`);
@@ -42,19 +43,23 @@ describe("kill -9 of the daemon", { skip: missingForFunctionImages() ?? false },
 			.slice(0, 8)
 			.map((FunctionName) => invoke(client, FunctionName, { do: "hang" }).catch((error: Error) => error.name));
 		await sleep(1500);
-		assert.ok(machine().processes.length >= before.processes.length + 8, "the sandboxes are at work");
+		const marks = marksOf(first.pid, home, tmpFolder);
+		assert.ok((await takeInventory(marks)).containers >= 8, "the sandboxes are at work");
 		process.kill(first.pid, "SIGKILL");
 		await Promise.all(working);
 		client.destroy();
 
-		await using second = await startDaemon({ home });
+		await using second = await start();
 		const again = lambda(second);
 		assert.deepEqual(await listAll(again), names);
+		const marksOfSecond = marksOf(second.pid, home, tmpFolder);
+		for (const until = performance.now() + 5_000; (await takeInventory(marksOfSecond)).namespaces < 2; await sleep(20))
+			assert.ok(performance.now() < until, "networks stand ready before anything is invoked");
 		const answer = await invoke(again, "f0003", { n: 3 });
 		assert.deepEqual(JSON.parse(Buffer.from(answer.Payload ?? []).toString()), { n: 3 });
 		again.destroy();
 		await second[Symbol.asyncDispose]();
-		assert.deepEqual(machine(), before);
+		assert.deepEqual([...(await remains(marks)), ...(await remains(marksOfSecond))], []);
 	});
 });
 
@@ -93,30 +98,4 @@ async function listAll(client: LambdaClient): Promise<string[]> {
 		marker = page.NextMarker;
 	} while (marker);
 	return names;
-}
-
-/** What sandboxes leave on a machine that is not cleaned up. */
-function machine(): { processes: string[]; links: string[]; cgroups: string[]; loops: string[] } {
-	const processes = readdirSync("/proc")
-		.filter((name) => /^\d+$/.test(name))
-		.map(commandLine)
-		.filter((line) => line.includes("/runtime.sh"));
-	const links = execFileSync("ip", ["-o", "link"], { encoding: "utf8" })
-		.split("\n")
-		.map((line) => line.split(": ")[1] ?? "")
-		.filter((name) => name.startsWith("slw") || name.startsWith("slipway"));
-	const roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/memory"].filter(existsSync);
-	const cgroups = roots.flatMap((root) => readdirSync(root).filter((name) => name.startsWith("slipway-")));
-	const loops = readdirSync("/sys/block").filter(
-		(name) => name.startsWith("loop") && existsSync(`/sys/block/${name}/loop/backing_file`),
-	);
-	return { processes, links: links.sort(), cgroups: cgroups.sort(), loops: loops.sort() };
-}
-
-function commandLine(pid: string): string {
-	try {
-		return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
-	} catch {
-		return ""; // it has ended meanwhile
-	}
 }

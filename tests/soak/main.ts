@@ -1,5 +1,5 @@
 /**
- * `npm run soak [-- --invocations N] [-- --warm-up N] [-- --json]`: a real daemon, N invocations of which a tenth time
+ * `npm run soak [-- --invocations N] [-- --warm-up N] [-- --json]`: a real daemon, N invocations of which an eighth time
  * out, crash, run out of memory or fail in their init, then a look at what they left behind. Progress goes to standard
  * error; exit code 1 for any leftover, wrong answer, or warning in the daemon's log.
  */

@@ -1,4 +1,7 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { signedRequest } from "../../bench/http-connection.ts";
 import { pushStaticImage, SlipwayClient } from "../../bench/slipway-client.ts";
 import type { LocalDaemon } from "../../tools/local-daemon.ts";
 import { pushShellRuntime } from "../e2e/function-image.ts";
@@ -22,6 +25,8 @@ export type Ending =
 	| "crashed"
 	| "outOfMemory"
 	| "initFailed"
+	/** Answered in parts. */
+	| "streamed"
 	/** The client went away before the answer. */
 	| "hungUp";
 
@@ -38,8 +43,8 @@ interface Plan {
 }
 
 /**
- * Of a hundred, five hang, three crash, one runs out of memory and one's init fails: a tenth in all. Of the others, five
- * are their process's last ones, and one's caller goes away.
+ * Of a hundred, five hang, five crash, one of them beside an extension and one in a sandbox that is provisioned, one runs out of memory and one's init fails. Of the others, five
+ * are their process's last ones, one is streamed, and one's caller goes away.
  */
 function planOf(index: number): Plan {
 	const plan = (ending: Ending, functionName: string, action: string) => ({
@@ -54,6 +59,20 @@ function planOf(index: number): Plan {
 		case 33:
 		case 53:
 			return plan("crashed", "static", "exit");
+		case 31:
+			return plan("crashed", "extended", "exit");
+		case 91:
+			return plan("crashed", "provisioned:live", "exit");
+		case 11:
+		case 21:
+			return plan("answered", "extended", "echo");
+		case 71:
+		case 81:
+			return plan("answered", "provisioned:live", "echo");
+		case 51:
+			return plan("answered", "static:stable", "echo");
+		case 41:
+			return plan("streamed", "streaming", "stream");
 		case 61:
 			return plan("hungUp", "static", "hang");
 		case 73:
@@ -73,17 +92,31 @@ const signs: Record<"timedOut" | "crashed" | "outOfMemory" | "initFailed", strin
 	initFailed: "exit status 5",
 };
 
-/** Three functions: a static program, a shell that eats memory, and one whose init exits. */
+interface WorkloadImages {
+	static: string;
+	shell: string;
+	/** The shell, with an extension. */
+	extended: string;
+}
+
+const functionNames = ["static", "balloon", "broken", "extended", "streaming", "provisioned"];
+
+/** A static program, a shell that eats memory, one whose init exits, and what versions, extensions and streams add to that. */
 export class Workload {
 	readonly #daemon: LocalDaemon;
-	readonly #images: { static: string; shell: string };
+	readonly #images: WorkloadImages;
 
 	static async prepare(daemon: LocalDaemon): Promise<Workload> {
-		const images = { static: await pushStaticImage(daemon), shell: await pushShellRuntime(daemon, "soak-shell") };
+		const extension = await readFile(join(import.meta.dirname, "../e2e/fixtures/extension.sh"));
+		const images = {
+			static: await pushStaticImage(daemon),
+			shell: await pushShellRuntime(daemon, "soak-shell"),
+			extended: await pushShellRuntime(daemon, "soak-extended", {}, { "opt/extensions/watcher": extension }),
+		};
 		return new Workload(daemon, images);
 	}
 
-	private constructor(daemon: LocalDaemon, images: { static: string; shell: string }) {
+	private constructor(daemon: LocalDaemon, images: WorkloadImages) {
 		this.#daemon = daemon;
 		this.#images = images;
 	}
@@ -91,15 +124,21 @@ export class Workload {
 	async createFunctions(): Promise<void> {
 		using control = new ControlPlane(this.#daemon);
 		await control.create("static", this.#images.static, { timeoutS });
+		await control.publish("static", "stable");
 		// A shell takes more than a second until its text fills its memory, on a machine that does other things as well.
 		await control.create("balloon", this.#images.shell, { timeoutS: 20 });
 		await control.create("broken", this.#images.shell, { timeoutS: 20, variables: { INIT: "exit" } });
+		await control.create("extended", this.#images.extended, { timeoutS: 20 });
+		await control.create("streaming", this.#images.shell, { timeoutS: 20 });
+		await control.create("provisioned", this.#images.static, { timeoutS });
+		await control.publish("provisioned", "live");
+		await control.provision("provisioned", "live", 2);
 	}
 
 	/** Their sandboxes end with them. */
 	async deleteFunctions(): Promise<void> {
 		using control = new ControlPlane(this.#daemon);
-		for (const name of ["static", "balloon", "broken"]) await control.delete(name);
+		for (const name of functionNames) await control.delete(name);
 	}
 
 	/** Invocations 0 to `count`, `clients` at a time; `onProgress` hears of each one's end. */
@@ -111,6 +150,7 @@ export class Workload {
 			crashed: 0,
 			outOfMemory: 0,
 			initFailed: 0,
+			streamed: 0,
 			hungUp: 0,
 			wrong: 0,
 			examples: [],
@@ -121,7 +161,7 @@ export class Workload {
 			while (next < count) {
 				const index = next++;
 				const plan = planOf(index);
-				const complaint = await invoke(client, plan).catch((error: unknown) => `${error}`);
+				const complaint = await invoke(this.#daemon, client, plan).catch((error: unknown) => `${error}`);
 				if (complaint === undefined) tally[plan.ending]++;
 				else {
 					tally.wrong++;
@@ -141,8 +181,13 @@ export class Workload {
 }
 
 /** What is wrong with the answer, or undefined. */
-async function invoke(client: SlipwayClient, { ending, functionName, event }: Plan): Promise<string | undefined> {
-	const request = client.invokeRequest(functionName, event);
+async function invoke(
+	daemon: LocalDaemon,
+	client: SlipwayClient,
+	{ ending, functionName, event }: Plan,
+): Promise<string | undefined> {
+	const request =
+		ending === "streamed" ? streamRequest(daemon, functionName, event) : client.invokeRequest(functionName, event);
 	if (ending === "hungUp") {
 		// The connection is closed by the caller of this, which the waiting side takes for an error.
 		client.send(request).catch(() => {});
@@ -154,12 +199,28 @@ async function invoke(client: SlipwayClient, { ending, functionName, event }: Pl
 		const answer = await Promise.race([client.send(request), late.promise]);
 		const body = String(answer.body);
 		const failed = /^x-amz-function-error: *Unhandled\r?$/im.test(answer.head);
-		const right =
-			ending === "answered" || ending === "left"
-				? !failed && body === JSON.stringify(event)
-				: failed && body.includes(signs[ending]);
-		return answer.status === 200 && right ? undefined : `${answer.status} ${body.slice(0, 200)}`;
+		return answer.status === 200 && isRight(ending, event, body, failed)
+			? undefined
+			: `${answer.status} ${body.slice(0, 200)}`;
 	} finally {
 		clearTimeout(timer);
+	}
+}
+
+function streamRequest({ url, region, credentials }: LocalDaemon, functionName: string, event: Plan["event"]): Buffer {
+	const path = `/2021-11-15/functions/${functionName}/response-streaming-invocations`;
+	return signedRequest({ url, method: "POST", path, body: JSON.stringify(event), region }, credentials);
+}
+
+function isRight(ending: Exclude<Ending, "hungUp">, event: Plan["event"], body: string, failed: boolean): boolean {
+	switch (ending) {
+		case "answered":
+		case "left":
+			return !failed && body === JSON.stringify(event);
+		case "streamed":
+			// Each in an event of its own, in binary (smithy.io, "Amazon Event Stream Specification").
+			return /one.*two.*six.*InvokeComplete/s.test(body);
+		default:
+			return failed && body.includes(signs[ending]);
 	}
 }

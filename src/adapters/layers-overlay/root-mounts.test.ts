@@ -134,6 +134,16 @@ describe("stacked roots", { skip }, () => {
 		await rootfs.release();
 	});
 
+	it("list no folder of more files than anybody has use for", async () => {
+		const links = Array.from(
+			{ length: 5001 },
+			(_, i) => ({ path: `opt/${i}`, type: "2", link: "/etc/passwd" }) as const,
+		);
+		const rootfs = await store.acquire([await unpack({ path: "opt/" }, ...links)]);
+		await assert.rejects(rootfs.files("/opt"), /more than 5000 entries/);
+		await rootfs.release();
+	});
+
 	it("leave out what an opaque root hides", async () => {
 		const low = await unpack({ path: "low" }, { path: "etc/", mode: 0o700 }, { path: "etc/low" });
 		const high = await unpack({ path: ".wh..wh..opq" }, { path: "high" });

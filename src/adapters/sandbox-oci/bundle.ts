@@ -31,7 +31,7 @@ const CPU_PERIOD_US = 20_000;
 /** The kernel's own minimum for a quota (kernel: sched-bwc.rst). */
 const CPU_MIN_QUOTA_US = 1_000;
 /** Between the default 0 and the 1000 of "kill me first": when the machine runs out of memory, a sandbox dies before the daemon. */
-const OOM_SCORE_ADJUST = 500;
+export const OOM_SCORE_ADJUST = 500;
 /** As Docker's. Pages in it count against the memory limit. */
 const SHM_BYTES = 64 << 20;
 const MIB = 1 << 20;

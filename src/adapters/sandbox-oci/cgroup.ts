@@ -248,7 +248,10 @@ function killIfThere(pid: number): void {
 function processesOf(paths: readonly string[]): number[] {
 	const found = new Set<number>();
 	for (const path of paths) {
-		for (const line of readIfThere(join(path, "cgroup.procs")).split("\n")) if (line !== "") found.add(Number(line));
+		for (const line of readIfThere(join(path, "cgroup.procs")).split("\n")) {
+			// 0 is a process that our process namespace can't name; in kill(2) it would be we ourselves.
+			if (Number(line) > 0) found.add(Number(line));
+		}
 		for (const child of folders(path)) for (const pid of processesOf([join(path, child)])) found.add(pid);
 	}
 	return [...found];

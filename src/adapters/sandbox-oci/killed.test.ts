@@ -9,7 +9,7 @@ import { systemClock } from "../../base/clock.ts";
 import { isSlipwayError } from "../../base/error.ts";
 import { Lifetime } from "../../base/lifetime.ts";
 import { contractLimits, contractSpec, waitFor } from "../../core/sandbox/sandbox-runtime.contract.ts";
-import { ChildReaper } from "./child-reaper.ts";
+import { ChildReaper, namespaceOf } from "./child-reaper.ts";
 import { Holders } from "./holders.ts";
 import { KernelThread } from "./kernel-thread.ts";
 import { OciSandboxRuntime } from "./oci-sandbox-runtime.ts";
@@ -47,7 +47,7 @@ function suite(name: OciRuntimeName): void {
 		lifetime.defer(() => rmSync(folder, { recursive: true, force: true }));
 		const path = join(folder, "program");
 		writeFileSync(path, killedProgram, { mode: 0o755 });
-		const stateFolder = join(folder, "state");
+		const stateFolder = join(folder, "state of it");
 		const runtime = lifetime.use(
 			await OciSandboxRuntime.open({
 				runtime: { name, path, version: "0.0.0" },
@@ -87,8 +87,7 @@ function suite(name: OciRuntimeName): void {
 		test(`a start after the main process was killed fails in words, ${when}`, async () => {
 			const before = children();
 			await using sandbox = await create();
-			const main = children().find((pid) => !before.includes(pid) && nameOf(pid) !== "holder");
-			process.kill(main ?? 0, "SIGKILL");
+			process.kill(mainProcess(before), "SIGKILL");
 			// The kernel has ended it by then, and a signal's news waits for the event loop.
 			for (const until = performance.now() + 20; performance.now() < until; );
 			if (wait > 0) await sleep(wait);
@@ -100,9 +99,11 @@ function suite(name: OciRuntimeName): void {
 	test("the end of the first process ends the sandbox, and a reset makes it anew", async () => {
 		const before = children();
 		const sandbox = await create();
+		const main = mainProcess(before);
 		await sandbox.start();
-		for (const pid of children().filter((pid) => !before.includes(pid) && nameOf(pid) === "holder"))
-			process.kill(pid, "SIGKILL");
+		const holder = children().find((pid) => pid !== main && namespaceOf(pid) === namespaceOf(main)) ?? 0;
+		assert.equal(nameOf(holder), "holder");
+		process.kill(holder, "SIGKILL");
 		assert.deepEqual(await sandbox.exited, { signal: "SIGKILL", oomKilled: false });
 		await using next = await sandbox.reset();
 		await next.start();
@@ -112,21 +113,22 @@ function suite(name: OciRuntimeName): void {
 
 	test("connections that the sandbox never accepts end with it", async () => {
 		// busybox's server has a queue of one; frozen, it accepts nothing.
-		const sandbox = await create("nc -lk -p 8080 -s 127.0.0.1 -e true");
+		const sandbox = await create("nc -ll -p 8080 -e true");
 		await sandbox.start();
 		const connect = () => sandbox.connect(8080).then((socket) => void socket.on("error", () => {}).destroy());
-		while (
-			!(await connect().then(
-				() => true,
-				() => false,
-			))
-		)
-			await sleep(10);
+		let listens = false;
+		await waitFor(() => {
+			const yes = () => {
+				listens = true;
+			};
+			connect().then(yes, () => {});
+			return listens;
+		}, "the server to listen");
 		await sandbox.freeze();
-		const waiting = Array.from({ length: 8 }, connect);
+		const waiting = Promise.allSettled(Array.from({ length: 8 }, connect));
 		await sleep(50);
 		await sandbox[Symbol.asyncDispose]();
-		const ends = await Promise.allSettled(waiting);
+		const ends = await waiting;
 		assert.ok(ends.some((end) => end.status === "rejected" && failed(end.reason)));
 	});
 
@@ -146,6 +148,13 @@ function children(): number[] {
 	return readdirSync("/proc/self/task")
 		.flatMap((task) => readFileSync(`/proc/self/task/${task}/children`, "utf8").split(" ").filter(Boolean))
 		.map(Number);
+}
+
+/** Of a sandbox that has been created since. */
+function mainProcess(before: readonly number[]): number {
+	const main = children().find((pid) => !before.includes(pid) && nameOf(pid) !== "holder");
+	assert.ok(main !== undefined);
+	return main;
 }
 
 function nameOf(pid: number): string {

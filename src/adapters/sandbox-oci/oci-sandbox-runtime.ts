@@ -237,7 +237,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 			network,
 			cgroup,
 			clock: this.#clock,
-			release: () => this.#commands.start(spec.id, bundle),
+			release: () => this.#commands.start(spec.id, bundle, () => main.hasEnded),
 			exec: (program) => this.#exec(spec, program, join(bundle, `exec-${++execs}`), cgroup, lifetime),
 			anew: () => this.#creates.run(() => this.#reset(sandbox, spec, kept)),
 			lifetime,

@@ -44,16 +44,16 @@ function processSuite(name: OciRuntimeName): void {
 	test("an exec'd program is confined as the main one", async () => {
 		await using sandbox = await create("sleep 600");
 		const script =
-			"grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status; ulimit -n; ulimit -c; cat /proc/self/cgroup";
+			"grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status; ulimit -n; ulimit -c; cat /proc/self/oom_score_adj /proc/self/cgroup";
 		const before = (await exec(sandbox, script)).stdout;
 		await sandbox.start();
 		const after = (await exec(sandbox, script)).stdout;
 		const main = (await run(script)).stdout;
 		assert.equal(before, after);
-		const status = (text: string) => text.split("\n").slice(0, 6);
+		const status = (text: string) => text.split("\n").slice(0, 7);
 		assert.deepEqual(status(before), status(main));
 		assert.match(before, /CapEff:\t0+\n(.*\n)?NoNewPrivs:\t1\nSeccomp:\t2/);
-		for (const line of before.split("\n").slice(6, -1)) assert.doesNotMatch(line, /\.\./);
+		for (const line of before.split("\n").slice(7, -1)) assert.doesNotMatch(line, /\.\./);
 	});
 
 	test("the first process, which is ours, is nobody that the image's root could get at", async () => {

@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
-import { closeSync, constants, existsSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readSync, unlinkSync, writeFileSync, writeSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SlipwayError, systemCode } from "../../base/error.ts";
+import { OOM_SCORE_ADJUST } from "./bundle.ts";
 import { removeFolder } from "./mount-points.ts";
 import { TOOL_ENVIRONMENT } from "./tool.ts";
 
@@ -59,11 +60,11 @@ export class RuntimeCommands {
 	 * (libcrun/status.c), runc's writes one (libcontainer/container_linux.go), then each executes its program.
 	 * SANDBOX_FAILED when that process is gone.
 	 */
-	async start(id: string, bundle: string): Promise<void> {
+	async start(id: string, bundle: string, isGone: () => boolean): Promise<void> {
 		const fifo = join(this.#root, id, "exec.fifo");
 		if (!existsSync(fifo)) await this.#run(["start", id], bundle, { stdout: "ignore", stderr: "ignore" });
 		else if (this.#program.name === "crun") releaseByWriting(fifo);
-		else await releaseByReading(fifo);
+		else await releaseByReading(fifo, isGone);
 	}
 
 	/** Forgets a container whose processes are gone. `delete` would also do what our own `dispose` does, for a process of its own. */
@@ -87,6 +88,7 @@ export class RuntimeCommands {
 			timeout: TIMEOUT_MS,
 			killSignal: "SIGKILL",
 		});
+		dieFirst(child.pid);
 		const ended = await new Promise<{ code: number | null; signal: string | null }>((resolve, reject) => {
 			child.once("error", reject);
 			child.once("exit", (code, signal) => resolve({ code, signal }));
@@ -95,6 +97,16 @@ export class RuntimeCommands {
 		});
 		if (ended.code === 0) return;
 		throw runtimeError(name, args[0]!, await lastMessage(log), ended.signal);
+	}
+}
+
+/** What it starts inherits that; crun's exec forgets the program's own (1.8). */
+function dieFirst(pid: number | undefined): void {
+	if (pid === undefined) return;
+	try {
+		writeFileSync(`/proc/${pid}/oom_score_adj`, `${OOM_SCORE_ADJUST}`);
+	} catch (error) {
+		if (systemCode(error) !== "ENOENT" && systemCode(error) !== "ESRCH") throw error;
 	}
 }
 
@@ -119,12 +131,12 @@ function openForWriting(fifo: string): number {
 	}
 }
 
-async function releaseByReading(fifo: string): Promise<void> {
+async function releaseByReading(fifo: string, isGone: () => boolean): Promise<void> {
 	const fd = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
 	try {
 		const byte = Buffer.alloc(1);
 		for (let attempt = 0; !readByte(fd, byte); attempt++) {
-			if (attempt === FIFO_ATTEMPTS)
+			if (isGone() || attempt === FIFO_ATTEMPTS)
 				throw new SlipwayError("SANDBOX_FAILED", "The sandbox's first process did not answer its start");
 			await (attempt < 100 ? new Promise((resolve) => setImmediate(resolve)) : sleep(1));
 		}

@@ -56,7 +56,8 @@ export interface Rootfs {
 	readonly path: string;
 	/**
 	 * Absolute paths, sorted, of the files that stand directly in a folder of this root; [] when there is no such folder.
-	 * Links are resolved inside of the root and never lead out of it. Kept after the first call.
+	 * Links are resolved inside of the root and never lead out of it. Kept after the first call. INVALID_IMAGE for a folder
+	 * of more than 5,000 entries.
 	 */
 	files(folder: string): Promise<readonly string[]>;
 	release(): Promise<void>;
