@@ -119,6 +119,20 @@ test("What is not HTTP gets a 400, too many header bytes a 431, each once and cl
 	assert.match(await raw(port, large), /^HTTP\/1\.1 431/);
 });
 
+test("A request with two Host headers is refused, whatever they say", async (context) => {
+	const server = await listener(context);
+	const url = "a.lambda-url.us-east-1.localhost";
+	for (const [first, second] of [
+		[url, "localhost"],
+		["localhost", url],
+		[url, url],
+	]) {
+		const socket = connect(server.port, "127.0.0.1");
+		socket.write(`GET /_slipway/x HTTP/1.1\r\nHost: ${first}\r\nhOST: ${second}\r\n\r\n`);
+		assert.match(await text(socket), /^HTTP\/1\.1 400 .*connection: close.*one Host header/is);
+	}
+});
+
 test("A port in use names the port and another way", async (context) => {
 	const { port } = await listener(context);
 	await assert.rejects(listener(context, { listen: { host: "127.0.0.1", port } }), (error) => {

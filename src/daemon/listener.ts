@@ -171,6 +171,7 @@ function explainBind(error: unknown, host: string, port: number): unknown {
 
 async function answer(options: ListenerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
 	try {
+		if (hasSeveralHosts(request)) return refuseSeveralHosts(response);
 		const front = chooseFront(request);
 		if (front === "health") answerHealth(options, request, response);
 		else if (front === undefined) answerUnknown(request, response);
@@ -180,6 +181,19 @@ async function answer(options: ListenerOptions, request: IncomingMessage, respon
 		if (response.headersSent) response.destroy();
 		else sendJson(response, 500, { error: "Internal error" });
 	}
+}
+
+/** A proxy in front may have gone by the other one, so that the request would reach what it must not (RFC 9112, 3.2). */
+function hasSeveralHosts({ rawHeaders }: IncomingMessage): boolean {
+	let hosts = 0;
+	for (let i = 0; i < rawHeaders.length; i += 2)
+		if (rawHeaders[i]!.length === 4 && rawHeaders[i]!.toLowerCase() === "host") hosts++;
+	return hosts > 1;
+}
+
+function refuseSeveralHosts(response: ServerResponse): void {
+	response.setHeader("connection", "close");
+	sendJson(response, 400, { error: "A request has one Host header" });
 }
 
 function pathOf(request: IncomingMessage): string {

@@ -53,6 +53,9 @@ async function wireParts(input: WireInput, lifetime: Lifetime): Promise<System> 
 		runtime: runtimeName,
 		recover: async () => {
 			const reaped = await runtime.reap();
+			// A function that was deployed to an earlier process finds the same made ready for its first event.
+			for (const { active } of engine.functions.records.all())
+				if (active) runtime.prepare({ tmpMiB: active.configuration.tmpMiB, egress: input.config.egress });
 			engine.concurrency.restore();
 			return reaped;
 		},
@@ -203,13 +206,13 @@ function openImages(
 	});
 }
 
-/** ":4747", or nothing for the scheme's own. */
 /** The daemon at "localhost", which may have names below it, as an address does not. */
 function originOf(url: string): string {
 	const { protocol, host } = new URL(url);
 	return `${protocol}//localhost${portOf(host)}`;
 }
 
+/** ":4747", or nothing for the scheme's own. */
 function portOf(host: string): string {
 	return /:\d+$/.exec(host)?.[0] ?? "";
 }

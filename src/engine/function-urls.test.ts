@@ -106,6 +106,8 @@ test("refuses in the cloud's words", async () => {
 	for (const cors of [
 		{ maxAge: 86_401 },
 		{ maxAge: -1 },
+		{ exposeHeaders: ["X-A\r\nX-B"] },
+		{ allowHeaders: ["x-ключ"] },
 		{ allowHeaders: Array.from({ length: 101 }, () => "h") },
 		{ allowMethods: Array.from({ length: 7 }, () => "GET") },
 	])

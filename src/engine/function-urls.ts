@@ -157,13 +157,12 @@ function checkCors(cors: FunctionUrlCors | undefined): void {
 		["allowMethods", allowMethods, 6],
 		["allowHeaders", allowHeaders, 100],
 		["exposeHeaders", exposeHeaders, 100],
-	] as const)
-		if (list && list.length > most)
-			throw outOfRange(
-				`cors.${member}`,
-				`[${list.slice(0, 10).join(", ")}]`,
-				`have length less than or equal to ${most}`,
-			);
+	] as const) {
+		const broken = (rule: string) => outOfRange(`cors.${member}`, `[${list?.slice(0, 10).join(", ")}]`, rule);
+		if (list && list.length > most) throw broken(`have length less than or equal to ${most}`);
+		// They become headers, where anything else would fail every answer of the URL.
+		if (list?.some((text) => !/^[\x20-\x7e]*$/.test(text))) throw broken("have printable ASCII characters only");
+	}
 	if (maxAge !== undefined && !(Number.isInteger(maxAge) && maxAge >= 0 && maxAge <= 86_400))
 		throw outOfRange("cors.maxAge", String(maxAge), "have value between 0 and 86400");
 }

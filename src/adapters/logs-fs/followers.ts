@@ -43,10 +43,12 @@ export class Followers {
 		try {
 			while (!signal.aborted) {
 				const taken = waiting.splice(0);
+				// Those that were lost stood behind these, and before those that come while these are read.
+				const lostBehind = lost;
 				size = 0;
-				yield* taken;
-				if (lost > 0) yield this.#lostNotice(only, lost);
 				lost = 0;
+				yield* taken;
+				if (lostBehind > 0) yield this.#lostNotice(only, lostBehind);
 				if (waiting.length > 0 || signal.aborted) continue;
 				await new Promise<void>((resolve) => {
 					wake = resolve;

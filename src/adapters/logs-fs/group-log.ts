@@ -9,7 +9,7 @@ import {
 	maxEmptyStreams,
 } from "../../core/log/log-store.ts";
 import { GroupBuffer } from "./group-buffer.ts";
-import { emptySettings, type GroupSettings, writeSettings } from "./group-settings.ts";
+import { copySettings, emptySettings, type GroupSettings, writeSettings } from "./group-settings.ts";
 import { sequencesPerMs } from "./line.ts";
 import { readPage } from "./read-page.ts";
 import { Segments } from "./segments.ts";
@@ -182,7 +182,7 @@ export class GroupLog {
 
 	#change(change: (settings: GroupSettings) => void): Promise<void> {
 		return this.#after(async () => {
-			const settings = structuredClone(this.#settings);
+			const settings = copySettings(this.#settings);
 			change(settings);
 			await writeSettings(this.#options.folder, settings);
 			this.#settings = settings;

@@ -17,7 +17,14 @@ export interface GroupSettings {
 const fileName = "group.json";
 
 export function emptySettings(group: string, createdMs: number): GroupSettings {
-	return { group, createdMs, retentionDays: undefined, tags: {}, streams: {}, deleted: {} };
+	return copySettings({ group, createdMs, retentionDays: undefined, tags: {}, streams: {}, deleted: {} });
+}
+
+/** Its records have no prototype: a name such as "__proto__" is only a name. */
+export function copySettings(settings: GroupSettings): GroupSettings {
+	const record = <T>(of: Record<string, T>) => Object.assign(Object.create(null) as Record<string, T>, of);
+	const { tags, streams, deleted } = settings;
+	return { ...settings, tags: record(tags), streams: record(streams), deleted: record(deleted) };
 }
 
 /** Undefined in a folder without them: of an earlier release, or of a group that only its lines have made. */
@@ -30,15 +37,7 @@ export async function readSettings(folder: string): Promise<GroupSettings | unde
 		throw error;
 	}
 	const stored = JSON.parse(text) as GroupSettings;
-	// A name such as "__proto__" is only a name.
-	const record = <T>(of: Record<string, T>) => Object.assign(Object.create(null) as Record<string, T>, of);
-	return {
-		...emptySettings(stored.group, stored.createdMs),
-		...stored,
-		tags: record(stored.tags),
-		streams: record(stored.streams),
-		deleted: record(stored.deleted),
-	};
+	return copySettings({ ...emptySettings(stored.group, stored.createdMs), ...stored });
 }
 
 /** On the disk when it resolves; whole or not at all. */

@@ -193,6 +193,21 @@ export function logStoreContract(
 		);
 	});
 
+	test(`${name}: a stream may be called as any object's own property is`, async () => {
+		await using store = (await open()).store;
+		await store.createGroup("g");
+		const names = ["__proto__", "constructor"];
+		for (const stream of names) await store.createStream("g", stream);
+		const listed = async () => (await store.describeStreams("g")).map(({ stream }) => stream);
+		assert.deepEqual(await listed(), names);
+		for (const stream of names) {
+			await assert.rejects(store.createStream("g", stream), (error) => isSlipwayError(error, "ALREADY_EXISTS"));
+			store.append("g", stream, [line(1, "x")]);
+			await store.deleteStream("g", stream);
+		}
+		assert.deepEqual(await listed(), []);
+	});
+
 	test(`${name}: a group that is deleted while lines come is there again with those that came after`, async () => {
 		await using store = (await open()).store;
 		store.append("g", "s", [line(1, "before")]);

@@ -14,7 +14,7 @@ export class BodyTooLargeError extends Error {
 	}
 }
 
-/** Bounds the bytes that all requests together hold in memory while they are read and served. */
+/** Bounds the bytes that all requests together hold in memory while they are read and served, and answers while they are taken. */
 export class BodyBudget {
 	#free: number;
 
@@ -27,6 +27,11 @@ export class BodyBudget {
 			throw new AwsError("TooManyRequestsException", 429, "Too many request bodies are in flight; try again shortly", {
 				retryAfterMs: 1000,
 			});
+		this.#free -= bytes;
+	}
+
+	/** Past the bound if need be: what is there already can't be refused. Whoever comes next is, until there is room. */
+	hold(bytes: number): void {
 		this.#free -= bytes;
 	}
 

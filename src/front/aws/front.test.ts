@@ -393,7 +393,7 @@ describe("AWS front: bounds", () => {
 			};
 			const answer = await fetch(front.url + url, { method, headers: bearer, ...body });
 			const text = await answer.text();
-			if (front.url + url !== answer.url || answer.status === 418) continue;
+			if (front.url + url !== answer.url) continue;
 			assert.match(answer.headers.get("x-amzn-requestid") ?? "", /^[0-9a-f-]{36}$/, `${method} ${url}`);
 			assert.ok(
 				answer.status < 300 || (answer.status < 502 && answer.headers.get("x-amzn-errortype")),
@@ -402,12 +402,6 @@ describe("AWS front: bounds", () => {
 			assert.notEqual(answer.status, 500, `${method} ${url} ${text}`);
 		}
 		assert.deepEqual(logged, []);
-	});
-
-	it("leaves requests of others alone", async () => {
-		await using front = await startTestFront();
-		for (const path of ["/", "/v2/", "/api/v1/functions", "/index.html"])
-			assert.equal((await fetch(front.url + path)).status, 418, path);
 	});
 
 	it("goes on when clients go away in the middle", async () => {

@@ -16,7 +16,6 @@ import { CodecError } from "./protocol/codec-error.ts";
 import type { HttpResponseParts } from "./protocol/http-binding.ts";
 import type { FoundOperation, Protocol, RequestLine } from "./protocol/protocol.ts";
 import { isComplete, linger, send, sendEvents } from "./respond.ts";
-import { isAwsRequest } from "./select-service.ts";
 import type { AwsService, Call, Principal, RawRequest, StreamResponse } from "./service.ts";
 import { type SignedRequest, signedRequest } from "./sigv4/request.ts";
 import type { Credentials } from "./sigv4/verify.ts";
@@ -44,8 +43,6 @@ export interface AwsFrontOptions {
 }
 
 export interface AwsFront {
-	/** Whether a request of the shared port is an AWS client's. */
-	matches(request: IncomingMessage): boolean;
 	/** Answers, always; never rejects. */
 	handle(request: IncomingMessage, response: ServerResponse): Promise<void>;
 	/** Reads a service's schemas now instead of at its first request (some 20 ms). */
@@ -92,10 +89,6 @@ class Front implements AwsFront {
 		this.#services = new Map(options.services.map((service) => [service.name, new BoundService(service)]));
 		this.#authenticator = new Authenticator(options, this.#services);
 		this.#budget = new BodyBudget(this.#limits.maxBufferedBytes);
-	}
-
-	matches(request: IncomingMessage): boolean {
-		return isAwsRequest(request);
 	}
 
 	async preload(service: string): Promise<void> {

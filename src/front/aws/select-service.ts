@@ -1,22 +1,8 @@
 /** Which service a request is for, when no signature's scope says so, and which form an error for it should have. */
-import type { IncomingMessage } from "node:http";
 import type { BoundService } from "./bound-service.ts";
 import type { RequestLine } from "./protocol/protocol.ts";
 
 const datedPath = /^\/20\d\d-\d\d-\d\d\//;
-
-/** True for a request of an AWS client, by its signature, its target header, or its path. Cheap: every request of the daemon passes here. */
-export function isAwsRequest(request: IncomingMessage): boolean {
-	const { headers } = request;
-	const url = request.url ?? "/";
-	return (
-		headers.authorization?.startsWith("AWS4-") === true ||
-		headers["x-amz-target"] !== undefined ||
-		datedPath.test(url) ||
-		/[?&](X-Amz-Algorithm|X-Amz-Signature|Action)=/.test(url) ||
-		(request.method === "POST" && (url === "/" || url.startsWith("/?")) && isForm(headers["content-type"]))
-	);
-}
 
 /** For requests with a bearer token or none: the target header, then the path, then the form. */
 export async function guessService(
@@ -33,8 +19,4 @@ export async function guessService(
 		} else if (protocol === "query") return bound;
 	}
 	return undefined;
-}
-
-function isForm(contentType: string | undefined): boolean {
-	return contentType?.startsWith("application/x-www-form-urlencoded") === true;
 }

@@ -104,8 +104,7 @@ export async function startTestFront(options: TestFrontOptions = {}): Promise<Te
 		...(options.maxBufferedBytes !== undefined && { limits: { maxBufferedBytes: options.maxBufferedBytes } }),
 	});
 	const server = createServer((request, response) => {
-		if (front.matches(request)) void front.handle(request, response);
-		else response.writeHead(418).end();
+		void front.handle(request, response);
 	});
 	server.listen(0, "127.0.0.1");
 	await once(server, "listening");

@@ -25,7 +25,11 @@ export function preflightHeaders(cors: FunctionUrlCors, headers: IncomingMessage
 	return answer;
 }
 
-const decidedHere = ["access-control-allow-origin", "access-control-allow-credentials", "access-control-expose-headers"];
+const decidedHere = [
+	"access-control-allow-origin",
+	"access-control-allow-credentials",
+	"access-control-expose-headers",
+];
 
 /** The function's headers with those of the configuration, which alone decides who may read: its own words on that go. */
 export function withCorsHeaders(
@@ -35,8 +39,8 @@ export function withCorsHeaders(
 ): Map<string, string[]> {
 	const answer = new Map(own);
 	for (const name of decidedHere) answer.delete(name);
+	// A cache must heed what the function's answer depends on, too.
 	for (const [name, lines] of corsHeaders(cors, headers))
-		// A cache must heed what the function's answer depends on, too.
 		answer.set(name, name === "vary" ? [...(own.get(name) ?? []), ...lines] : lines);
 	return answer;
 }

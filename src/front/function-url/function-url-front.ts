@@ -15,7 +15,7 @@ import { badGateway, forbidden, internalFailure, refusalOf, unknownUrl } from ".
 import { urlIdOf } from "./host.ts";
 import type { FoundUrl, FunctionUrlDispatcher, FunctionUrlPolicies, FunctionUrls } from "./ports.ts";
 import { requestEvent } from "./request-event.ts";
-import { bufferedResponse, type ResponseHead, type UrlResponse } from "./response.ts";
+import { bufferedResponse, MalformedResponseError, type ResponseHead, type UrlResponse } from "./response.ts";
 import { type SignedCaller, UrlSignatures } from "./signature.ts";
 import { readStreamStart } from "./streamed-response.ts";
 
@@ -30,7 +30,7 @@ export interface FunctionUrlOptions {
 	/** 12 digits. */
 	accountId: string;
 	log: Log;
-	/** All bodies being read or served at one time, bytes; past it clients are asked to come again (429). */
+	/** All bodies being read or served, and answers that clients have not taken yet, bytes; past it they are asked to come again (429). */
 	maxBufferedBytes?: number;
 }
 
@@ -116,6 +116,8 @@ class Front implements FunctionUrlFront {
 
 	#readBody(exchange: Exchange): Promise<Buffer> {
 		announcedLength(exchange.request, maxPayloadBytes);
+		// Also for a request without a body: its answer may be as long.
+		this.#budget.take(0);
 		return readRequest(exchange.request, maxPayloadBytes, (bytes) => {
 			this.#budget.take(bytes);
 			exchange.held += bytes;
@@ -206,8 +208,15 @@ class Front implements FunctionUrlFront {
 		const bodiless = answer.status === 204 || answer.status === 304;
 		if (!bodiless) headers["content-length"] = [String(answer.body.length)];
 		if (!complete) headers.connection = ["close"];
+		this.#holdUntilTaken(response, answer.body.length);
 		response.writeHead(answer.status, headers);
 		response.end(bodiless || answer.body.length === 0 ? undefined : answer.body);
+	}
+
+	/** Anybody may call a URL, and leave the answer to wait in memory on as many connections as there can be. */
+	#holdUntilTaken(response: ServerResponse, bytes: number): void {
+		this.#budget.hold(bytes);
+		response.once("close", () => this.#budget.give(bytes));
 	}
 
 	#headers({ request, requestId, traceId, found }: Exchange, { headers }: ResponseHead): Record<string, string[]> {
@@ -226,9 +235,16 @@ class Front implements FunctionUrlFront {
 		else this.#send(exchange, refusal);
 	}
 
-	/** Logs what nobody foresaw. */
+	/** Logs what nobody foresaw, and what only the function's author can mend. */
 	#report({ requestId, found }: Exchange, error: unknown): UrlResponse {
 		const refusal = refusalOf(error);
+		// The client learns no more than 502, and the function's log has only that it succeeded.
+		if (error instanceof MalformedResponseError)
+			this.#options.log.warn("A function's answer is no HTTP response: its URL said 502", {
+				requestId,
+				function: found?.name,
+				reason: error.message,
+			});
 		if (refusal) return refusal;
 		this.#options.log.error("A function URL's request failed", { requestId, function: found?.name, error });
 		return internalFailure();

@@ -96,7 +96,9 @@ function readHead(value: Record<string, unknown>, contentType: string): Response
 	// Informational ones end no response.
 	const status = typeof statusCode === "string" && /^\d{3}$/.test(statusCode) ? Number(statusCode) : statusCode;
 	if (typeof status !== "number" || !Number.isInteger(status) || status < 200 || status > 599)
-		throw new MalformedResponseError(`The response's statusCode ${JSON.stringify(statusCode)} is none`);
+		throw new MalformedResponseError(
+			`The response's statusCode ${String(JSON.stringify(statusCode)).slice(0, 100)} is not a number from 200 to 599`,
+		);
 	const lines = new Map<string, string[]>();
 	if (!isObject(headers ?? {})) throw new MalformedResponseError("The response's headers are not an object");
 	for (const [name, given] of Object.entries(headers ?? {})) {

@@ -52,7 +52,9 @@ export interface InvokeFront extends AsyncDisposable {
 }
 
 /** The one function is "f", with the version "1" and the alias "live". */
-export async function startInvokeFront(options: { log?: Log; services?: AwsService[] } = {}): Promise<InvokeFront> {
+export async function startInvokeFront(
+	options: { log?: Log; services?: AwsService[]; maxBufferedBytes?: number } = {},
+): Promise<InvokeFront> {
 	const test: InvokeFront = {
 		url: "",
 		port: 0,
@@ -90,6 +92,7 @@ export async function startInvokeFront(options: { log?: Log; services?: AwsServi
 		urls: { byUrlId: (id) => (id === urlId ? { name: "f", qualifier: "", url: test.functionUrl } : undefined) },
 		policies: { allowsAnybody: () => test.anybody },
 		dispatcher,
+		...(options.maxBufferedBytes !== undefined && { maxBufferedBytes: options.maxBufferedBytes }),
 	});
 	const server = createServer((incoming, response) => {
 		const front = urlIdOf(incoming.headers.host) === undefined ? aws : functionUrls;

@@ -4,19 +4,17 @@
  * https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html ("Supported regular expressions").
  */
 import { SlipwayError } from "../../../base/error.ts";
+import { type Step, StepBits } from "./step-bits.ts";
 
 /** Steps that an expression may have once its repetitions are written out: bounds the work for one character. */
 const maxSteps = 512;
-/** States kept of the automaton; past it they are forgotten and made anew as they are met. */
+/** States kept of the automaton; an expression that has more is searched for by its steps. */
 const maxStates = 500;
 /** Character codes that are told apart: ASCII, and one class for all the others. */
 const classes = 129;
 const other = 128;
 
 type CharSet = Uint8Array;
-
-/** One step of a sequence: a character of `set`, once; any number of times with `loop`; or none with `optional`. */
-type Step = { set: CharSet; loop: boolean; optional: boolean } | { accept: "always" | "atEnd" };
 
 interface State {
 	next: (State | undefined)[];
@@ -37,7 +35,9 @@ class Automaton {
 	/** Where sequences begin: at the text's start, and at every later character. */
 	readonly #starts: readonly number[];
 	readonly #restarts: readonly number[];
-	#states = new Map<string, State>();
+	readonly #states = new Map<string, State>();
+	/** Once there were too many states. */
+	#bits: StepBits | undefined;
 
 	constructor(steps: readonly Step[], starts: readonly number[], restarts: readonly number[]) {
 		this.#steps = steps;
@@ -46,19 +46,34 @@ class Automaton {
 	}
 
 	finds(text: string): boolean {
+		return this.#bits ? this.#findsByBits(text, this.#bits) : this.#findsByState(text);
+	}
+
+	#findsByState(text: string): boolean {
 		let state = this.#state([...this.#starts, ...this.#restarts]);
 		for (let at = 0; at < text.length; at++) {
 			if (state.accepts) return true;
-			const code = Math.min(text.charCodeAt(at), other);
+			const code = classOf(text, at);
 			const known = state.next[code];
 			if (known) state = known;
 			else {
+				if (this.#states.size >= maxStates) return this.#findsByBits(text, this.#giveUpStates());
 				const following = this.#state(this.#after(state, code));
 				state.next[code] = following;
 				state = following;
 			}
 		}
 		return state.accepts || state.acceptsAtEnd;
+	}
+
+	#findsByBits(text: string, bits: StepBits): boolean {
+		return bits.finds(text.length, (at) => classOf(text, at));
+	}
+
+	#giveUpStates(): StepBits {
+		this.#states.clear();
+		this.#bits = new StepBits(this.#steps, this.#starts, this.#restarts, classes);
+		return this.#bits;
 	}
 
 	#after(state: State, code: number): number[] {
@@ -92,15 +107,13 @@ class Automaton {
 			accepts: accepted("always"),
 			acceptsAtEnd: accepted("atEnd"),
 		};
-		if (this.#states.size >= maxStates) this.#forget();
 		this.#states.set(key, state);
 		return state;
 	}
+}
 
-	#forget(): void {
-		for (const state of this.#states.values()) state.next.fill(undefined);
-		this.#states = new Map();
-	}
+function classOf(text: string, at: number): number {
+	return Math.min(text.charCodeAt(at), other);
 }
 
 const literals = /^[A-Za-z0-9:_#=@/;,\- ]$/;

@@ -12,15 +12,20 @@ type Tags = Readonly<Record<string, string>>;
 /** By ARN, and by name as the older operations have it. */
 export function tagHandlers({ logs }: LogsDeps): LogsHandlers {
 	const tagsOf = async (group: string) => (await inAwsWords("log group", logs.describeGroup(group))).tags;
-	const tag = async (group: string, added: Tags) => {
-		await logs.updateGroup(group, { tags: checkedTags(await tagsOf(group), added) });
-		return {};
+	let last: Promise<unknown> = Promise.resolve();
+	/** One after the other: of two that read the same tags and write theirs, the first would be lost. */
+	const change = (group: string, changed: (tags: Tags) => Tags) => {
+		const work = async () => {
+			await logs.updateGroup(group, { tags: changed(await tagsOf(group)) });
+			return {};
+		};
+		const done = last.then(work);
+		last = done.catch(() => undefined);
+		return done;
 	};
-	const untag = async (group: string, keys: readonly string[]) => {
-		const left = Object.entries(await tagsOf(group)).filter(([key]) => !keys.includes(key));
-		await logs.updateGroup(group, { tags: Object.fromEntries(left) });
-		return {};
-	};
+	const tag = (group: string, added: Tags) => change(group, (tags) => checkedTags(tags, added));
+	const untag = (group: string, keys: readonly string[]) =>
+		change(group, (tags) => Object.fromEntries(Object.entries(tags).filter(([key]) => !keys.includes(key))));
 	return {
 		ListTagsForResource: async (input, call) => ({ tags: { ...(await tagsOf(groupOfArn(input.resourceArn, call))) } }),
 		TagResource: (input, call) => tag(groupOfArn(input.resourceArn, call), input.tags),
