@@ -76,6 +76,20 @@ test("what the function writes is in the log between START and END, and in the t
 	assert.match(lines[6]!, /^REPORT/);
 });
 
+test("events that follow each other in one sandbox each have the tail of their own", async (t) => {
+	const { invoke } = setUp(t, { options: { maxSandboxes: 1 } });
+	const answers = await Promise.all([invoke({}, "f", true), invoke({}, "f", true), invoke({}, "f", true)]);
+	for (const { logTail } of answers) {
+		const lines = Buffer.from(logTail ?? [])
+			.toString()
+			.split("\n");
+		assert.deepEqual(
+			lines.map((line) => line.split(" ")[0]),
+			["START", "END", "REPORT", ""],
+		);
+	}
+});
+
 test("the tail is the last 4 KB", async (t) => {
 	const { invoke } = setUp(t, {
 		program: fakeFunction(({ process, payload }) => {

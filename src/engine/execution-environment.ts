@@ -53,36 +53,33 @@ export class ExecutionEnvironment {
 	}
 
 	/** Makes the sandbox and runs nothing in it yet. Errors as SandboxRuntime.create; may be tried again. */
-	async create(signal?: AbortSignal): Promise<void> {
+	async create(): Promise<void> {
 		const { runtime, contract, egress } = this.#deps;
 		const { configuration } = this.#revision;
 		if (this.#ended) throw new SlipwayError("SANDBOX_FAILED", "The sandbox was given up before it was made");
 		this.#rootfs ??= await this.#acquireRoot();
 		this.#companions ??= await this.#findCompanions(this.#rootfs);
-		const sandbox = await runtime.create(
-			{
-				id: this.#identity.id,
-				rootfs: this.#rootfs.path,
-				...contract.process(this.#revision, this.#identity),
-				readonlyRoot: true,
-				limits: {
-					memoryMiB: configuration.memoryMiB,
-					cpus: configuration.memoryMiB / memoryMiBPerCpu,
-					pids: maxPids,
-					openFiles: maxOpenFiles,
-					tmpMiB: configuration.tmpMiB,
-				},
-				egress,
-				endpoint: {
-					envName: contract.endpointVariable,
-					onConnection: (socket) => {
-						if (this.#run) this.#run.session.onConnection(socket);
-						else socket.destroy();
-					},
+		const sandbox = await runtime.create({
+			id: this.#identity.id,
+			rootfs: this.#rootfs.path,
+			...contract.process(this.#revision, this.#identity),
+			readonlyRoot: true,
+			limits: {
+				memoryMiB: configuration.memoryMiB,
+				cpus: configuration.memoryMiB / memoryMiBPerCpu,
+				pids: maxPids,
+				openFiles: maxOpenFiles,
+				tmpMiB: configuration.tmpMiB,
+			},
+			egress,
+			endpoint: {
+				envName: contract.endpointVariable,
+				onConnection: (socket) => {
+					if (this.#run) this.#run.session.onConnection(socket);
+					else socket.destroy();
 				},
 			},
-			signal,
-		);
+		});
 		this.#newRun(sandbox);
 	}
 

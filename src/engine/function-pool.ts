@@ -236,7 +236,10 @@ export class FunctionPool {
 		// A spare is only released: it need not wait behind those that have to be made.
 		const start = spare ? this.#start(spare) : this.#host.admit(() => this.#start(sandbox));
 		start
-			.catch((error: unknown) => this.#nextWaiter()?.reject(error))
+			.catch((error: unknown) => {
+				// A spare may have died while it stood ready: the event gets another.
+				if (!(spare && isSlipwayError(error, "SANDBOX_FAILED"))) this.#nextWaiter()?.reject(error);
+			})
 			.finally(() => {
 				this.#starting--;
 				this.startWhatIsMissing();

@@ -97,11 +97,13 @@ export class FunctionRecords {
 		return this.#deletedNumbers.get(name) ?? 1;
 	}
 
-	/** ALREADY_EXISTS. */
-	add(record: FunctionRecord, version?: FunctionVersion): Promise<void> {
-		return this.#exclusive(record.name, async () => {
-			this.refuseExisting(record.name);
-			await this.#write({ record, ...(version ? { version } : {}) });
+	/** `make` is called when the name's earlier changes are done: a deletion among them keeps a number. ALREADY_EXISTS. */
+	add(name: string, make: () => RecordChange): Promise<FunctionRecord> {
+		return this.#exclusive(name, async () => {
+			this.refuseExisting(name);
+			const change = make();
+			await this.#write(change);
+			return change.record;
 		});
 	}
 

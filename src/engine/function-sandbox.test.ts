@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
+import http from "node:http";
 import { describe, it } from "node:test";
 import { SlipwayError } from "../base/error.ts";
-import type { FakeProgram } from "../core/sandbox/fake-sandbox-runtime.ts";
+import type { FakeProcess, FakeProgram } from "../core/sandbox/fake-sandbox-runtime.ts";
 import { revision, setUp } from "./testing/dispatcher.ts";
 import { fakeExtension } from "./testing/fake-extension.ts";
-import { fakeFunction } from "./testing/fake-function.ts";
+import { fakeFunction, runtimeCall } from "./testing/fake-function.ts";
 
 const extension = "/opt/extensions/watch";
 const settle = (ms = 20) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -89,6 +90,51 @@ describe("A sandbox with companions", () => {
 		await idle();
 		await dispatcher.close(0);
 		assert.deepEqual(reasons, ["failure", "spindown"]);
+	});
+
+	it("is made anew when one ends just after its event was over", async (t) => {
+		let crash: (code: number) => void = () => {};
+		const { invoke, runtime, dispatcher } = setUp(t, {
+			companions: [extension],
+			programs: {
+				[extension]: (process) =>
+					Promise.race([
+						fakeExtension(["INVOKE"])(process),
+						new Promise<number>((resolve) => {
+							crash = resolve;
+						}),
+					]),
+			},
+		});
+		await invoke();
+		await eventually(async () => (await dispatcher.sandboxes())[0]?.state === "idle");
+		for (const sandbox of runtime.sandboxes.values())
+			sandbox.memoryPeak = async () => {
+				crash(3);
+				await settle();
+				return 0;
+			};
+		await invoke();
+		await eventually(async () => (await dispatcher.sandboxes())[0]?.state === "reset");
+		assert.equal(runtime.resets.length, 1);
+		assert.deepEqual((await invoke({ a: 1 })).json, { a: 1 });
+	});
+
+	it("is freed when its processes can't be asked to end, or its companions can't be found", async (t) => {
+		const stuck = setUp(t, { companions: [extension], programs: { [extension]: fakeExtension(["SHUTDOWN"]) } });
+		await stuck.invoke();
+		for (const sandbox of stuck.runtime.sandboxes.values()) sandbox.thaw = () => Promise.reject(new Error("no cgroup"));
+		await assert.rejects(stuck.dispatcher.close(0), /no cgroup/);
+		assert.deepEqual([stuck.runtime.sandboxes.size, stuck.acquired()], [0, 0]);
+		const unread = Object.assign([extension], {
+			filter: () => {
+				throw new Error("no such disk");
+			},
+		});
+		const lost = setUp(t, { companions: unread });
+		await assert.rejects(lost.invoke(), /no such disk/);
+		await eventually(() => lost.acquired() === 0);
+		assert.deepEqual([lost.runtime.sandboxes.size, lost.acquired()], [0, 0]);
 	});
 
 	it("fails its init when one crashes or can't be started, and says which kind it was", async (t) => {
@@ -179,6 +225,42 @@ describe("A reset", () => {
 		assert.equal((await invoke()).json.errorType, "Runtime.ExitError");
 		assert.equal(starts, 3);
 		assert.equal(runtime.created.length, 1);
+	});
+});
+
+describe("An answer that takes its time", () => {
+	it("has its latency up to its first byte, and its duration from there", async (t) => {
+		const slowly = (agent: http.Agent, process: FakeProcess, requestId: string) =>
+			new Promise<void>((resolve, reject) => {
+				const [host, port] = (process.env.AWS_LAMBDA_RUNTIME_API ?? "").split(":");
+				const path = `/2018-06-01/runtime/invocation/${requestId}/response`;
+				const request = http.request({ agent, host, port, path, method: "POST" }, (response) => {
+					response.resume().once("end", resolve);
+				});
+				request.once("error", reject);
+				request.write('"one');
+				setTimeout(() => request.end(' two"'), 50);
+			});
+		const { invoke, messages, idle } = setUp(t, {
+			revisions: [revision("f", { logFormat: "JSON", systemLogLevel: "DEBUG", timeoutS: 900 })],
+			program: async (process) => {
+				const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+				process.signal.addEventListener("abort", () => agent.destroy());
+				for (;;) {
+					const { headers } = await runtimeCall(agent, process, "GET", "invocation/next");
+					await slowly(agent, process, String(headers["lambda-runtime-aws-request-id"]));
+				}
+			},
+		});
+		assert.equal((await invoke()).json, "one two");
+		await idle();
+		const done = (await messages()).map((line) => JSON.parse(line)).find(({ type }) => type === "platform.runtimeDone");
+		const spans: { name: string; durationMs: number }[] = done.record.spans;
+		const [latency, duration] = ["responseLatency", "responseDuration"].map(
+			(name) => spans.find((span) => span.name === name)?.durationMs ?? 0,
+		);
+		// The clock is a hundred times as fast.
+		assert.ok(duration! >= 4500 && latency! < duration!, `${latency} ms, then ${duration} ms`);
 	});
 });
 

@@ -98,7 +98,7 @@ export class FunctionSandbox {
 	 * ready within `limitMs`: the sandbox is being reset then and stays the caller's, who may `invoke` it at once (a second
 	 * init, inside that event) or `release` it. Throws when the platform could not make it.
 	 */
-	async initialize(phase: InitPhase, limitMs: number, signal?: AbortSignal): Promise<Failure | undefined> {
+	async initialize(phase: InitPhase, limitMs: number): Promise<Failure | undefined> {
 		const { clock } = this.#deps;
 		const { initializationType } = this;
 		const createAt = clock.monotonic();
@@ -109,7 +109,7 @@ export class FunctionSandbox {
 			await this.#resetting;
 			this.#broken = undefined;
 			this.#requireProcess();
-			await this.create(signal);
+			await this.create();
 			startAt = clock.monotonic();
 			this.sandboxMs = startAt - createAt;
 			this.#requireProcess();
@@ -158,8 +158,8 @@ export class FunctionSandbox {
 	}
 
 	/** Makes the sandbox and runs nothing in it yet. Idempotent. */
-	create(signal?: AbortSignal): Promise<void> {
-		this.#created ??= this.#environment.create(signal).then(() => {
+	create(): Promise<void> {
+		this.#created ??= this.#environment.create().then(() => {
 			if (this.state === "creating") this.#move("created");
 		});
 		return this.#created;
@@ -176,7 +176,7 @@ export class FunctionSandbox {
 				this.#current?.answer({ kind: "streamed", bytes, failure: failure && runtimeFailure(failure) }),
 			onError: (error) => this.#current?.answer({ kind: "failure", failure: runtimeFailure(error) }),
 			onLifecycle: (event) => this.#emit(event),
-			onLines: (lines) => this.#log.write(lines),
+			onLines: (lines) => this.#log.append(lines),
 			onExit: (exit) =>
 				this.#onFailure({ kind: "exit", code: exit.code, signal: exit.signal, oomKilled: exit.oomKilled }),
 			onCompanionFailure: (failure) => this.#onFailure(failure),
@@ -430,7 +430,7 @@ export class FunctionSandbox {
 	}
 
 	#emit(event: LifecycleEvent): void {
-		this.#log.write(this.#deps.contract.logLines(event, this.revision));
+		this.#log.write(this.#deps.contract.logLines(event, this.revision, this.#log.stream));
 		this.#run?.session.onLifecycle(event);
 		this.#deps.onLifecycle(event, this.revision);
 	}

@@ -267,6 +267,33 @@ test("a function made anew does not use the numbers of its namesake again, also 
 	);
 });
 
+test("nor does one that is on its way while its namesake goes", async () => {
+	const opened = await open();
+	const { functions, images, store } = opened;
+	const resolved = Promise.withResolvers<void>();
+	const resolve = images.resolve.bind(images);
+	images.resolve = async (uri) => {
+		await resolved.promise;
+		return resolve(uri);
+	};
+	const late = functions.create({ name: "f", role, imageUri: imageUri(1) });
+	images.resolve = resolve;
+	await functions.create({ name: "f", role, imageUri: imageUri(1), publish: true });
+	await functions.settled();
+	const written = Promise.withResolvers<void>();
+	const remove = store.delete.bind(store);
+	store.delete = async (name) => {
+		await written.promise;
+		await remove(name);
+	};
+	const deleted = functions.delete("f");
+	resolved.resolve();
+	await new Promise((turn) => setImmediate(turn));
+	written.resolve();
+	await deleted;
+	assert.equal((await late).nextVersion, 2);
+});
+
 test("a restart takes up what was being restored", async () => {
 	const store = new FakeFunctionStore();
 	const first = await withTwoVersions({ store });

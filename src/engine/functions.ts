@@ -97,12 +97,13 @@ export class Functions {
 		const configuration = newConfiguration(input);
 		checkConfiguration(configuration);
 		const resolved = await this.#deps.images.resolve(input.imageUri, configuration.architecture);
-		const created = this.#newRecord(input, configuration, { imageUri: input.imageUri, ...resolved });
 		const { ids } = this.#deps;
-		const change: RecordChange = input.publish ? publishNext(created, { state: creating, ids }) : { record: created };
-		await this.records.add(change.record, change.version);
-		this.#activations.startLatest(change.record);
-		return change.record;
+		const created = await this.records.add(input.name, (): RecordChange => {
+			const record = this.#newRecord(input, configuration, { imageUri: input.imageUri, ...resolved });
+			return input.publish ? publishNext(record, { state: creating, ids }) : { record };
+		});
+		this.#activations.startLatest(created);
+		return created;
 	}
 
 	arn(name: string): string {

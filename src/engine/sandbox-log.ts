@@ -1,5 +1,5 @@
 import type { Clock } from "../base/clock.ts";
-import type { LogStore } from "../core/log/log-store.ts";
+import type { LogEvent, LogStore } from "../core/log/log-store.ts";
 
 /** Bytes of log that a caller may ask to get with the answer (Invoke, LogType Tail). */
 const tailBytes = 4096;
@@ -9,7 +9,8 @@ export class SandboxLog {
 	readonly #store: LogStore;
 	readonly #clock: Clock;
 	readonly #group: string;
-	readonly #stream: string;
+	/** The stream's name. */
+	readonly stream: string;
 	#tail: string[] | undefined;
 	#tailSize = 0;
 
@@ -17,18 +18,19 @@ export class SandboxLog {
 		this.#store = store;
 		this.#clock = clock;
 		this.#group = group;
-		this.#stream = stream;
+		this.stream = stream;
 	}
 
+	/** Lines of the platform's own, as of now. */
 	write(lines: readonly string[]): void {
 		if (lines.length === 0) return;
 		const timestamp = this.#clock.now();
-		this.#store.append(
-			this.#group,
-			this.#stream,
-			lines.map((message) => ({ timestamp, message })),
-		);
-		if (this.#tail) for (const line of lines) this.#keep(this.#tail, line);
+		this.append(lines.map((message) => ({ timestamp, message })));
+	}
+
+	append(events: readonly LogEvent[]): void {
+		this.#store.append(this.#group, this.stream, events);
+		if (this.#tail) for (const { message } of events) this.#keep(this.#tail, message);
 	}
 
 	/** Starts to keep the end of what is written. */

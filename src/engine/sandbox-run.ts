@@ -9,6 +9,7 @@ import type {
 	SessionSetup,
 	ShutdownReason,
 } from "../core/invocation/function-contract.ts";
+import type { LogEvent } from "../core/log/log-store.ts";
 import type { Sandbox, SandboxExit, SandboxProcess } from "../core/sandbox/sandbox-runtime.ts";
 import { LogPump } from "./log-pump.ts";
 
@@ -22,7 +23,7 @@ export interface SandboxRunDeps {
 /** What a session tells, less what the run sees to itself, and what becomes of the processes. */
 export interface RunListener extends Omit<SessionListener, "onCompanionsReady" | "onCompanionError"> {
 	/** Whole lines that the processes wrote, as they belong into the function's log. */
-	onLines(lines: string[]): void;
+	onLines(lines: readonly LogEvent[]): void;
 	/** The main process has ended. */
 	onExit(exit: SandboxExit): void;
 	/** A companion could not be started, has ended before it was asked to, or said that it can't go on. */
@@ -117,18 +118,27 @@ export class SandboxRun {
 		await settledWithin(closed, lastOutputMs, this.#deps.clock);
 	}
 
-	/** Gives the processes the time for an orderly end that the contract promises them, and not more; then the session is over. */
+	/**
+	 * Gives the processes the time for an orderly end that the contract promises them, and not more; then the session is
+	 * over. Once: a reset that fails after it is followed by the sandbox's end.
+	 */
 	async shutdown(reason: ShutdownReason): Promise<void> {
+		if (this.#ending) return;
 		this.#ending = true;
-		const budgetMs = this.#started ? this.session.shutdownMs : 0;
-		if (budgetMs > 0) {
-			await this.sandbox.thaw();
-			const until = this.#deps.clock.now() + budgetMs;
-			if (this.#mainStarted && !this.exited)
-				await this.#endMain(this.#companions.size > 0 ? budgetMs * mainShare : budgetMs);
-			await this.#endCompanions(reason, until);
+		try {
+			const budgetMs = this.#started ? this.session.shutdownMs : 0;
+			if (budgetMs > 0) await this.#endInOrder(reason, budgetMs);
+		} finally {
+			this.session.close();
 		}
-		this.session.close();
+	}
+
+	async #endInOrder(reason: ShutdownReason, budgetMs: number): Promise<void> {
+		await this.sandbox.thaw();
+		const until = this.#deps.clock.now() + budgetMs;
+		const mainMs = this.#companions.size > 0 ? budgetMs * mainShare : budgetMs;
+		if (this.#mainStarted && !this.exited) await this.#endMain(mainMs);
+		await this.#endCompanions(reason, until);
 	}
 
 	async #endMain(graceMs: number): Promise<void> {
@@ -145,11 +155,13 @@ export class SandboxRun {
 	}
 
 	#pump(process: SandboxProcess, source: LogSource): LogPump[] {
-		const { contract } = this.#deps;
+		const { contract, clock } = this.#deps;
 		const onLines = (written: string[]) => {
-			const lines = written.flatMap((line) => contract.applicationLine(line, this.#setup.revision) ?? []);
-			if (lines.length === 0) return;
-			this.#listener.onLines(lines);
+			const nowMs = clock.now();
+			const events = written.flatMap((line) => contract.applicationLine(line, this.#setup.revision, nowMs) ?? []);
+			if (events.length === 0) return;
+			this.#listener.onLines(events);
+			const lines = events.length === written.length ? written : events.map(({ message }) => message);
 			this.session.onLog(source, lines);
 		};
 		return [new LogPump(process.stdout, onLines), new LogPump(process.stderr, onLines)];

@@ -27,14 +27,14 @@ test("the time that ended companions get for their end is not that of the event 
 });
 
 test("a companion that makes itself known when init has failed does not start the main process", async (t) => {
-	const { clock, invoke, complaints } = simulate(t, {
+	const { clock, platform, invoke } = simulate(t, {
 		companions,
 		companion: (path) => ({ ...good, registersMs: path.endsWith("a") ? 5 : 10_500, leavesMs: undefined }),
 	});
 	const sent = invoke("f");
 	await clock.advance(30_000);
 	assert.equal(sent.answer && "result" in sent.answer && sent.answer.result.errorType, "timeout");
-	assert.deepEqual(complaints, []);
+	assert.equal(platform.lateStarts, 0);
 });
 
 for (const seed of seeds)
@@ -57,6 +57,7 @@ for (const seed of seeds)
 					leavesMs: rarely(70, () => random.below(2500)),
 				}),
 				breaks: () => random.chance(1),
+				thawMs: () => random.pick([0, 0, 1, 5]),
 			},
 			{
 				maxSandboxes: 12,
@@ -105,6 +106,7 @@ for (const seed of seeds)
 		await clock.advance(5000);
 		await closed;
 		assert.equal(last.filter(({ answer }) => !answer).length, 0, "every event has an answer when all is closed");
+		assert.deepEqual([platform.lateStarts, platform.repeatedShutdowns], [0, 0]);
 		assert.equal(platform.sandboxes.size, 0, "no sandbox stands");
 		assert.equal(dispatcher.sandboxCount, 0);
 		assert.equal(clock.pending, 0, "no timer waits");

@@ -107,6 +107,80 @@ test("an idle environment is frozen within 20 ms; one that gets event after even
 	assert.equal(platform.created, 1);
 });
 
+const oneSpare = { spares: { maxTotal: 1, maxPerFunction: 1, keepMs: 60_000 } };
+
+test("a spare that is being made does not hold up the event that comes meanwhile", async (t) => {
+	for (const [limit, options] of [
+		["the reserve", {}],
+		["the machine", { maxSandboxes: 1 }],
+	] as const) {
+		const { clock, dispatcher, reserved, invoke } = simulate(t, { createMs: 50 }, { ...oneSpare, ...options });
+		if (limit === "the reserve") reserved.set("f", 1);
+		dispatcher.expect(revisionOf("f"));
+		// The spare is begun after 100 ms.
+		await clock.advance(110);
+		assert.equal(dispatcher.sandboxCount, 1);
+		const sent = invoke("f");
+		await clock.advance(1000);
+		assert.deepEqual(tally([sent]), { ok: 1, throttled: {} }, limit);
+	}
+});
+
+test("a spare is no way around a reserve of one either", async (t) => {
+	const { clock, dispatcher, reserved, invoke } = simulate(t, { finishMs: () => 400 }, oneSpare);
+	reserved.set("f", 1);
+	dispatcher.expect(revisionOf("f"));
+	await clock.advance(200);
+	invoke("f");
+	await clock.advance(300);
+	assert.equal(dispatcher.sandboxCount, 2, "one at work and a spare");
+	const sent = invoke("f");
+	for (let n = 0; n < 100; n++) {
+		const working = (await dispatcher.sandboxes()).filter(({ state }) => state === "busy" || state === "initializing");
+		assert.ok(working.length <= 1, `${working.length} at work`);
+		await clock.advance(10);
+	}
+	assert.deepEqual(tally([sent]), { ok: 1, throttled: {} });
+});
+
+test("a spare that has died costs no event", async (t) => {
+	const { clock, dispatcher, platform, invoke } = simulate(t, {}, oneSpare);
+	dispatcher.expect(revisionOf("f"));
+	await clock.advance(200);
+	for (const sandbox of platform.sandboxes) {
+		const dispose = sandbox[Symbol.asyncDispose].bind(sandbox);
+		sandbox[Symbol.asyncDispose] = () => clock.sleep(100).then(dispose);
+		sandbox.exit({ signal: "SIGKILL", oomKilled: true });
+	}
+	await clock.advance(1);
+	const sent = invoke("f");
+	await clock.advance(1000);
+	assert.deepEqual(tally([sent]), { ok: 1, throttled: {} });
+});
+
+test("an event whose sandbox is ended while it thaws hears so at once, and no timer stays", async (t) => {
+	const { clock, dispatcher, invoke, burst } = simulate(t, {
+		thawMs: () => 50,
+		companions: ["/companions/a"],
+		companion: () => ({ registersMs: 5, crashesMs: undefined, leavesMs: undefined }),
+		// It would answer, were the event handed to it.
+		event: () => ({ ms: 1000, ends: "well" }),
+	});
+	assert.equal((await burst(1, "f", 2000)).ok, 1);
+	assert.equal((await dispatcher.sandboxes())[0]?.state, "frozen");
+	const sent = invoke("f");
+	await clock.advance(10);
+	const closed = dispatcher.close(0);
+	await clock.advance(50);
+	assert.equal(
+		String(sent.answer && "error" in sent.answer && sent.answer.error),
+		"SlipwayError: Slipway is shutting down",
+	);
+	await clock.advance(5000);
+	await closed;
+	assert.equal(clock.pending, 0);
+});
+
 for (const seed of seeds)
 	test(`no limit is ever passed, and every event is answered or throttled (seed ${seed})`, async (t) => {
 		const random = new Random(seed);

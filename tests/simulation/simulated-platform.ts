@@ -43,6 +43,7 @@ export interface Script {
 	companion: (path: string) => CompanionAct;
 	/** Whether a create or a reset fails, by no fault of the function's. */
 	breaks: () => boolean;
+	thawMs: () => number;
 }
 
 /** What processes with companions get for their end, and what those without get. */
@@ -58,6 +59,10 @@ export class SimulatedPlatform {
 	freezes = 0;
 	/** By request id, of every event that a process saw: its deadline, milliseconds since the epoch. */
 	readonly deadlines = new Map<string, number>();
+	/** Of main processes, in sandboxes whose end had begun. */
+	lateStarts = 0;
+	/** Of processes that were told before. */
+	repeatedShutdowns = 0;
 
 	constructor(clock: VirtualClock, script: Script) {
 		this.clock = clock;
@@ -89,7 +94,7 @@ export class SimulatedPlatform {
 		failurePayload: (failure) => Buffer.from(failure.kind),
 		failureType: (failure) => failure.kind,
 		logLines: () => [],
-		applicationLine: (line) => line,
+		applicationLine: (message, _revision, timestamp) => ({ message, timestamp }),
 	};
 }
 
@@ -100,6 +105,7 @@ class SimulatedSession implements ContractSession {
 	sandbox: SimulatedSandbox | undefined;
 	readonly #unregistered: Set<string>;
 	#closed = false;
+	#told = false;
 	#cancel: () => void = () => {};
 	/** Never two at a time: what the cloud promises functions. */
 	#event: DeliveredEvent | undefined;
@@ -168,6 +174,8 @@ class SimulatedSession implements ContractSession {
 		this.#cancel();
 	}
 	shutdown(): string[] {
+		if (this.#told) this.#platform.repeatedShutdowns++;
+		this.#told = true;
 		return this.sandbox?.tellCompanions() ?? [];
 	}
 	onConnection(): void {}
@@ -235,7 +243,7 @@ class SimulatedSandbox extends SimulatedProcess implements Sandbox {
 	async start(): Promise<void> {
 		const session = this.#platform.sessions.get(this.id);
 		if (!session) throw new SlipwayError("SANDBOX_FAILED", "No session was opened for the sandbox");
-		if (this.ending) throw new Error("A main process is started in a sandbox that ends");
+		if (this.ending) this.#platform.lateStarts++;
 		session.sandbox = this;
 		this.started = true;
 		session.start();
@@ -245,7 +253,13 @@ class SimulatedSandbox extends SimulatedProcess implements Sandbox {
 		this.frozen = true;
 		this.#platform.freezes++;
 	}
+	override signal(name: "SIGTERM" | "SIGKILL"): void {
+		this.ending = true;
+		super.signal(name);
+	}
 	async thaw(): Promise<void> {
+		const ms = this.#platform.script.thawMs();
+		if (ms > 0) await this.#platform.clock.sleep(ms);
 		this.frozen = false;
 	}
 	async kill(): Promise<SandboxExit> {

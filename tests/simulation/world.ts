@@ -79,6 +79,7 @@ const quick: Script = {
 	companions: [],
 	companion: () => ({ registersMs: 10, crashesMs: undefined, leavesMs: 10 }),
 	breaks: () => false,
+	thawMs: () => 0,
 };
 
 export function simulate(

@@ -8,8 +8,6 @@ export const maxControlBytes = 256 * 1024;
 export const maxHeaderBytes = 1024 * 1024;
 /** Connections that one sandbox may hold open to its endpoint: a runtime needs one, extensions one or two each. */
 export const maxConnections = 64;
-/** Milliseconds a request's headers may take from inside a sandbox. Bodies are bounded by the invocation's own time. */
-export const headersTimeoutMs = 60_000;
 /** Extensions of a sandbox, external and internal (RIE, core/agentsmap.go MaxAgentsAllowed). */
 export const maxExtensions = 10;
 /** Milliseconds that a sandbox with external extensions gets for its end; 0 when there are no extensions (lambda-contract 2.3). */

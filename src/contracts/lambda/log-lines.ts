@@ -8,8 +8,10 @@ import { platformRecord } from "./telemetry-records.ts";
  * What a lifecycle event writes into the function's log (lambda-contract 3.4, the text format of 2025-26; 3.5 for JSON).
  * A successful init of a function in text format writes nothing; images have no INIT_START line.
  */
-export function lambdaLogLines(event: LifecycleEvent, revision: FunctionRevision): string[] {
-	return revision.configuration.logFormat === "JSON" ? jsonLines(event, revision) : textLines(event, revision);
+export function lambdaLogLines(event: LifecycleEvent, revision: FunctionRevision, logStream: string): string[] {
+	return revision.configuration.logFormat === "JSON"
+		? jsonLines(event, revision, logStream)
+		: textLines(event, revision);
 }
 
 function textLines(event: LifecycleEvent, revision: FunctionRevision): string[] {
@@ -93,11 +95,11 @@ function status(failure: Failure): string {
 type Level = "DEBUG" | "INFO" | "WARN";
 const levels: readonly string[] = ["DEBUG", "INFO", "WARN"] satisfies Level[];
 
-function jsonLines(event: LifecycleEvent, revision: FunctionRevision): string[] {
+function jsonLines(event: LifecycleEvent, revision: FunctionRevision, logStream: string): string[] {
 	const least = levels.indexOf(revision.configuration.systemLogLevel ?? "INFO");
 	const level = systemLevel(event);
 	if (level === undefined || levels.indexOf(level) < least) return [];
-	const entry = platformRecord(event, revision);
+	const entry = platformRecord(event, revision, logStream);
 	return entry ? [JSON.stringify({ time: new Date(event.atMs).toISOString(), ...entry })] : [];
 }
 

@@ -15,8 +15,9 @@ export class Bandwidth {
 
 	constructor({ bytesPerSecond, burstBytes }: StreamingLimits, clock: Clock) {
 		this.#clock = clock;
-		this.#capacity = burstBytes;
 		this.#perRefill = (bytesPerSecond * refillMs) / 1000;
+		// A rate that somebody lifted would otherwise be held down to a burst for each filling.
+		this.#capacity = Math.max(burstBytes, this.#perRefill);
 		this.#tokens = bytesPerSecond === Number.POSITIVE_INFINITY ? Number.POSITIVE_INFINITY : burstBytes;
 		this.#refilledAt = clock.monotonic();
 	}

@@ -12,7 +12,7 @@ import type { Ids } from "../../base/ids.ts";
 import type { Log } from "../../base/log.ts";
 import type { SessionListener, SessionSetup } from "../../core/invocation/function-contract.ts";
 import { apiErrors, sendError } from "./api-http.ts";
-import { headersTimeoutMs, maxHeaderBytes, type StreamingLimits } from "./limits.ts";
+import { maxHeaderBytes, type StreamingLimits } from "./limits.ts";
 import { SandboxSession } from "./sandbox-session.ts";
 
 const nextPath = "/2018-06-01/runtime/invocation/next";
@@ -70,8 +70,8 @@ export class SandboxApi {
 		this.#server = createServer({ keepAlive: true, maxHeaderSize: maxHeaderBytes }, (request, response) =>
 			this.#serve(request, response),
 		);
-		this.#server.headersTimeout = headersTimeoutMs;
-		// A streamed answer may take as long as its function; the invocation's deadline ends it.
+		// A request may take as long as its function: the invocation's deadline ends it, and the end of the processes.
+		this.#server.headersTimeout = 0;
 		this.#server.requestTimeout = 0;
 		// A frozen sandbox may hold its connection for hours and then use it.
 		this.#server.keepAliveTimeout = 0;
@@ -139,7 +139,7 @@ function answer(
 		: session.runtime.error(id, request, response);
 }
 
-/** What is no HTTP, too slow or broken off; the client may still listen for the answer. */
+/** What is no HTTP or broken off; the client may still listen for the answer. */
 function refuseBroken(error: Error, socket: Duplex): void {
 	if (!socket.writable) {
 		socket.destroy();
@@ -156,7 +156,6 @@ function refuseBroken(error: Error, socket: Duplex): void {
 
 const clientErrors: Readonly<Record<string, string>> = {
 	HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
-	ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
 };
 
 function notFound(response: ServerResponse): undefined {

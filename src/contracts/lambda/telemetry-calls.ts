@@ -104,7 +104,7 @@ export class TelemetryCalls {
 
 	#platformRecords({ api, schemaVersion }: Subscription, event: LifecycleEvent): PlatformRecord[] {
 		const { revision, logStream } = this.#setup;
-		if (api === "logs") return logsApiRecords(event, revision, schemaVersion as "2020-08-15" | "2021-03-18");
+		if (api === "logs") return logsApiRecords(event, revision, schemaVersion as "2020-08-15" | "2021-03-18", logStream);
 		const record = platformRecord(event, revision, logStream);
 		return record ? [record] : [];
 	}

@@ -12,7 +12,7 @@ export interface PlatformRecord {
 export function platformRecord(
 	event: LifecycleEvent,
 	revision: FunctionRevision,
-	logStream?: string,
+	logStream: string,
 ): PlatformRecord | undefined {
 	switch (event.type) {
 		case "init-start":
@@ -60,6 +60,7 @@ export function logsApiRecords(
 	event: LifecycleEvent,
 	revision: FunctionRevision,
 	schema: "2020-08-15" | "2021-03-18",
+	logStream: string,
 ): PlatformRecord[] {
 	switch (event.type) {
 		case "init-start":
@@ -83,7 +84,7 @@ export function logsApiRecords(
 			return [...fault(event), { type: "platform.end", record: { requestId } }, { type: "platform.report", record }];
 		}
 		default: {
-			const record = platformRecord(event, revision);
+			const record = platformRecord(event, revision, logStream);
 			return record ? [record] : [];
 		}
 	}
@@ -102,14 +103,14 @@ function fault({
 function initStart(
 	{ initializationType, phase }: Extract<LifecycleEvent, { type: "init-start" }>,
 	revision: FunctionRevision,
-	logStream: string | undefined,
+	logStream: string,
 ): object {
 	return {
 		initializationType,
 		phase,
 		functionName: revision.name,
 		functionVersion: revision.version,
-		...(logStream && { instanceId: instanceId(logStream, revision.name) }),
+		instanceId: instanceId(logStream, revision.name),
 		instanceMaxMemory: revision.configuration.memoryMiB * 1024 * 1024,
 	};
 }

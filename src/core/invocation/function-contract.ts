@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { FunctionConfiguration, RunnableImage } from "../function/function.ts";
+import type { LogEvent } from "../log/log-store.ts";
 import type { SandboxSpec } from "../sandbox/sandbox-runtime.ts";
 import type { InvocationRequest } from "./invocation.ts";
 import type { LifecycleEvent } from "./lifecycle.ts";
@@ -32,13 +33,13 @@ export interface FunctionContract {
 	failurePayload(failure: Failure, requestId: string): Uint8Array;
 	/** Its name: "Runtime.ExitError", "Sandbox.Timedout", … */
 	failureType(failure: Failure): string;
-	/** What a lifecycle event writes into the function's log: none, one or more lines. */
-	logLines(event: LifecycleEvent, revision: FunctionRevision): string[];
+	/** What a lifecycle event of the sandbox with this log stream writes into the function's log: none, one or more lines. */
+	logLines(event: LifecycleEvent, revision: FunctionRevision, logStream: string): string[];
 	/**
-	 * What one line of the main process or a companion becomes in the function's log: the line itself, or undefined when the
-	 * function's log level leaves it out. Subscribers (`ContractSession.onLog`) get the same.
+	 * What one line of the main process or a companion, read at `nowMs`, becomes in the function's log: undefined when the
+	 * function's log level leaves it out. Subscribers (`ContractSession.onLog`) get the same lines.
 	 */
-	applicationLine(line: string, revision: FunctionRevision): string | undefined;
+	applicationLine(line: string, revision: FunctionRevision, nowMs: number): LogEvent | undefined;
 }
 
 export type ProcessParts = Pick<SandboxSpec, "args" | "env" | "cwd" | "user">;

@@ -20,9 +20,10 @@ const recordings =
 
 const contract = new LambdaContract({ region: "us-east-1", ids: randomIds, log: silentLog });
 const atMs = Date.UTC(2026, 10, 21, 6, 0, 1, 183);
+const logStream = "2026/11/21/[$LATEST]0123456789abcdef0123456789abcdef";
 
 function lines(event: LifecycleEvent, configuration: Partial<FunctionConfiguration> = {}): string[] {
-	return contract.logLines(event, testRevision(configuration));
+	return contract.logLines(event, testRevision(configuration), logStream);
 }
 
 function reportOf(more: Partial<InvocationReport> = {}): LifecycleEvent {
@@ -303,7 +304,7 @@ clause(
 	},
 	() => {
 		const kept = (line: string, applicationLogLevel?: string, logFormat: "JSON" | "Text" = "JSON") =>
-			contract.applicationLine(line, testRevision({ logFormat, applicationLogLevel })) === line;
+			contract.applicationLine(line, testRevision({ logFormat, applicationLogLevel }), atMs)?.message === line;
 		assert.ok(!kept('{"level":"debug","m":1}'));
 		assert.ok(kept('{"level":"debug","m":1}', "DEBUG"));
 		assert.ok(kept('{"level":"Info","m":1}'));
@@ -314,6 +315,48 @@ clause(
 		assert.ok(kept('{"level":3}') && kept("{broken") && kept("plain text") && !kept("plain text", "WARN"));
 		assert.ok(kept('{"level":"TRACE"}', "TRACE"));
 		assert.ok(kept('{"level":"TRACE"}', "ERROR", "Text"));
+	},
+);
+
+clause(
+	{
+		area: "Function logs",
+		says: "In JSON format an object's RFC 3339 timestamp is the time of its event; any other line has the time at which it came",
+		source: "https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html",
+	},
+	() => {
+		const timeOf = (timestamp: unknown, logFormat: "JSON" | "Text" = "JSON") => {
+			const line = JSON.stringify({ level: "INFO", message: "m", timestamp });
+			const event = contract.applicationLine(line, testRevision({ logFormat }), atMs);
+			assert.equal(event?.message, line);
+			return event.timestamp;
+		};
+		assert.equal(timeOf("2026-11-21T06:00:00Z"), Date.UTC(2026, 10, 21, 6));
+		assert.equal(timeOf("2026-11-21t07:00:00.123456789+01:00"), Date.UTC(2026, 10, 21, 6, 0, 0, 123));
+		assert.equal(timeOf("2026-11-08T06:00:00.5Z"), Date.UTC(2026, 10, 8, 6, 0, 0, 500));
+		assert.equal(timeOf("2026-11-21T06:00:00Z", "Text"), atMs);
+		// No RFC 3339, no time, or one that CloudWatch Logs would not take.
+		for (const timestamp of ["2026-11-21", "2026-11-21T06:00:00", "2026-13-41T06:00:00Z", "now", 1, null, undefined])
+			assert.equal(timeOf(timestamp), atMs, String(timestamp));
+		for (const timestamp of ["1970-01-01T00:00:00Z", "2026-11-07T05:59:59Z", "2026-11-21T08:00:02Z"])
+			assert.equal(timeOf(timestamp), atMs, timestamp);
+		assert.equal(contract.applicationLine('{"timestamp":', testRevision({ logFormat: "JSON" }), atMs)?.timestamp, atMs);
+	},
+);
+
+clause(
+	{
+		area: "Function logs",
+		says: "platform.initStart in JSON names the instance: its log stream with the function's name",
+		source: schema,
+	},
+	() => {
+		const [line = ""] = lines(
+			{ type: "init-start", phase: "init", initializationType: "on-demand", atMs },
+			{ logFormat: "JSON", systemLogLevel: "DEBUG" },
+		);
+		const { instanceId } = JSON.parse(line).record;
+		assert.equal(instanceId, "2026/11/21/f[$LATEST]0123456789abcdef0123456789abcdef");
 	},
 );
 
