@@ -8,7 +8,7 @@ export interface BundleParts {
 	processesPath: string;
 	tmpPath: string;
 	/** Files that appear read-only in the sandbox's /etc. */
-	etc: { hosts: string; hostname: string; resolvConf: string };
+	etc: { hosts: string; hostname: string; resolvConf: string; passwd: string | undefined };
 	/** Absolute, from the top of the cgroup hierarchies. */
 	cgroupsPath: string;
 	/** Added to the image's environment. */
@@ -138,6 +138,7 @@ function mounts(parts: BundleParts): unknown[] {
 		bindReadOnly(parts.etc.hosts, "/etc/hosts"),
 		bindReadOnly(parts.etc.hostname, "/etc/hostname"),
 		bindReadOnly(parts.etc.resolvConf, "/etc/resolv.conf"),
+		...(parts.etc.passwd === undefined ? [] : [bindReadOnly(parts.etc.passwd, "/etc/passwd")]),
 	];
 }
 

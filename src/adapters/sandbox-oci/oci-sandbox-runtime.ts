@@ -24,6 +24,7 @@ import { OciSandbox, type ProgramSpec } from "./oci-sandbox.ts";
 import { RuntimeCommands, type RuntimeProgram } from "./runtime-program.ts";
 import { ENDPOINT_HOST, ENDPOINT_PORT, SandboxNetwork } from "./sandbox-network.ts";
 import { type TmpDisk, TmpDisks } from "./tmp-disks.ts";
+import { userDatabase } from "./user-database.ts";
 import { refuseVulnerableRuntime } from "./vulnerability-check.ts";
 import { WarmPool } from "./warm-pool.ts";
 
@@ -214,7 +215,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 			networkPath: network.path,
 			processesPath: network.holder.path,
 			tmpPath: kept.disk.path,
-			etc: this.#etc(spec.egress),
+			etc: { ...this.#etc(spec.egress), passwd: writePasswd(spec, bundle) },
 			cgroupsPath: `/${cgroupName}`,
 			environment: endpointVariable(spec),
 			swapLimit: this.#cgroups.swap,
@@ -346,6 +347,15 @@ interface KeptDisk {
 
 function endpointVariable({ endpoint }: SandboxSpec): Readonly<Record<string, string>> {
 	return endpoint ? { [endpoint.envName]: `${ENDPOINT_HOST}:${ENDPOINT_PORT}` } : {};
+}
+
+/** Undefined when the image's own may stay. */
+function writePasswd({ rootfs, user }: SandboxSpec, bundle: string): string | undefined {
+	const text = userDatabase(rootfs, user);
+	if (text === undefined) return undefined;
+	const file = join(bundle, "passwd");
+	writeFileSync(file, text);
+	return file;
 }
 
 function writeEtc(folder: string): void {

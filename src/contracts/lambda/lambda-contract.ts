@@ -16,7 +16,7 @@ import { lambdaLogLines } from "./log-lines.ts";
 import { SandboxApi } from "./sandbox-api.ts";
 
 /** Unprivileged whatever the image's USER says; the numbers that AWS's own environments show (sbx_user1051). */
-const sandboxUser = { uid: 993, gid: 990 };
+const sandboxUser = { uid: 993, gid: 990, name: "sbx_user1051", home: "/home/sbx_user1051" };
 
 export interface LambdaContractOptions {
 	region: string;

@@ -98,7 +98,8 @@ export class RuntimeCalls {
 		this.#listener.onAnswering();
 		const mode = header(request, "lambda-runtime-function-response-mode");
 		if (mode && mode !== "streaming") return this.#invalidMode(response);
-		if (mode && event.stream) return this.#beginStream(event.stream, request, response);
+		// The caller's way counts, not what the runtime says of it: aws-lambda-go streams and says nothing (RIE, core/directinvoke).
+		if (event.stream) return this.#beginStream(event.stream, request, response);
 		const body = await readBody(request, maxResponseBytes);
 		if (!this.#isStill(event)) return sendError(response, apiErrors.invalidRequestId);
 		if (body === "truncated") return this.#broken(response);

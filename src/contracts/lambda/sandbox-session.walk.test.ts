@@ -168,7 +168,7 @@ class Walker {
 		const known = id === model.event && model.event !== undefined;
 		const legal = known && model.runtime === "Running";
 		const partly = legal && mode !== "sideways" && (manner === "slow" || manner === "truncated");
-		const streaming = mode === "streaming" && this.#streams;
+		const streaming = kind === "response" && mode !== "sideways" && this.#streams;
 		const headers: Record<string, string> = mode ? { "Lambda-Runtime-Function-Response-Mode": mode } : {};
 		const body = manner === "large" && legal ? this.#large : '{"a":1}';
 		const call = await this.#send("POST", `${apiBase}/invocation/${id}/${kind}`, headers, body, !partly, partly);

@@ -35,7 +35,7 @@ export interface SandboxSpec {
 	args: readonly string[];
 	env: Readonly<Record<string, string>>;
 	cwd: string;
-	user: { uid: number; gid: number };
+	user: SandboxUser;
 	readonlyRoot: boolean;
 	limits: SandboxLimits;
 	/** Whether the sandbox may reach the outside by NAT and resolve names. Never its neighbours or the host's loopback. */
@@ -45,6 +45,14 @@ export interface SandboxSpec {
 	 * alone. The container finds its address, `host:port`, in the environment variable `envName`.
 	 */
 	endpoint?: { envName: string; onConnection: (socket: Socket) => void };
+}
+
+export interface SandboxUser {
+	uid: number;
+	gid: number;
+	/** Programs of an image with an /etc/passwd find these there; without a name it stays as it is. */
+	name?: string;
+	home?: string;
 }
 
 export interface SandboxLimits {
