@@ -240,7 +240,10 @@ test("Help: the overview has every verb, each verb its options and examples", as
 		for (const [command] of verb.examples) assert(command.length < 90, command);
 	}
 	const invoke = await slipway(home, ["invoke", "--help"]);
-	assert.match(invoke.out, /^usage: slipway invoke NAME\[:QUALIFIER\] [\s\S]*-d, --data JSON +The event\n[\s\S]*Examples\n/);
+	assert.match(
+		invoke.out,
+		/^usage: slipway invoke NAME\[:QUALIFIER\] [\s\S]*-d, --data JSON +The event\n[\s\S]*Examples\n/,
+	);
 	assert.equal((await slipway(home, ["help", "invoke"])).out, invoke.out);
 	assert.match(
 		(await slipway(home, ["help", "config"])).out,

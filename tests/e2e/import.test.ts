@@ -14,8 +14,8 @@ import { SqliteStore } from "../../src/adapters/store-sqlite/sqlite-store.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { FakeRemoteRegistry } from "../../src/core/image/fake-remote-registry.ts";
+import { Images } from "../../src/engine/images/images.ts";
 import { makeImage } from "../../src/engine/images/testing.ts";
-import { Images } from "../../src/engine/images.ts";
 
 const run = promisify(execFile);
 const local = "127.0.0.1:4747";

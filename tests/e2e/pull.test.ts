@@ -14,9 +14,9 @@ import { SqliteStore } from "../../src/adapters/store-sqlite/sqlite-store.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import type { SlipwayError } from "../../src/base/error.ts";
 import { silentLog } from "../../src/base/log.ts";
-import { Collector } from "../../src/engine/collect.ts";
+import { Collector } from "../../src/engine/images/collect.ts";
+import { Images, localRegistryMatcher } from "../../src/engine/images/images.ts";
 import { makeImage, makeIndex, push } from "../../src/engine/images/testing.ts";
-import { Images, localRegistryMatcher } from "../../src/engine/images.ts";
 import { createRegistryFront } from "../../src/front/registry/registry-front.ts";
 
 const isRoot = process.getuid?.() === 0;

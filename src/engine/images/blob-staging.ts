@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { SlipwayError } from "../../base/error.ts";
 import type { BlobStore } from "../../core/image/blob-store.ts";
 import { type Digest, digestAlgorithm } from "../../core/image/digest.ts";
-import type { BlobPins } from "../blob-pins.ts";
+import type { BlobPins } from "./blob-pins.ts";
 
 /**
  * Holds blobs back, verified but invisible, until all of a set are there. What is not committed when it is disposed

@@ -8,9 +8,9 @@ import type { Descriptor, Manifest } from "../../core/image/manifest.ts";
 import type { Reference } from "../../core/image/reference.ts";
 import type { RemoteRegistry } from "../../core/image/remote-registry.ts";
 import type { RepositoryStore } from "../../core/repository/repository-store.ts";
-import type { BlobPins } from "../blob-pins.ts";
-import { Registry } from "../registry.ts";
+import type { BlobPins } from "./blob-pins.ts";
 import { Progress } from "./progress.ts";
+import { Registry } from "./registry.ts";
 import { mirrorRepository } from "./repository-names.ts";
 import type { ImageOptions } from "./types.ts";
 

@@ -7,8 +7,8 @@ import type { RootfsStore } from "../../core/image/rootfs-store.ts";
 import type { FunctionRevision } from "../../core/invocation/function-contract.ts";
 import { FakeLogStore } from "../../core/log/fake-log-store.ts";
 import { FakeSandboxRuntime, type FakeSandboxRuntimeOptions } from "../../core/sandbox/fake-sandbox-runtime.ts";
-import { Dispatcher, type DispatcherOptions } from "../dispatch.ts";
-import { Meter } from "../meter.ts";
+import { Dispatcher, type DispatcherOptions } from "../dispatch/dispatch.ts";
+import { Meter } from "../dispatch/meter.ts";
 import { fakeFunction } from "./fake-function.ts";
 import { fastClock } from "./fast-clock.ts";
 

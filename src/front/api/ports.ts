@@ -5,8 +5,8 @@ import type { Log } from "../../base/log.ts";
 import type { Status } from "../../client/schema.ts";
 import type { Digest } from "../../core/image/digest.ts";
 import type { LogStore } from "../../core/log/log-store.ts";
-import type { Dispatcher } from "../../engine/dispatch.ts";
-import type { Functions } from "../../engine/functions.ts";
+import type { Dispatcher } from "../../engine/dispatch/dispatch.ts";
+import type { Functions } from "../../engine/functions/functions.ts";
 import type { ImageDetail, ImageSummary, ImportOptions, PullOptions } from "../../engine/images/types.ts";
 
 /** Of engine/images. */

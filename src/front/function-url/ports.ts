@@ -1,4 +1,4 @@
-/** The parts of the engine that function URLs need; engine/function-urls.ts, engine/function-policies.ts and engine/dispatch.ts fit. */
+/** The parts of the engine that function URLs need; engine/functions/urls.ts, engine/functions/policies.ts and engine/dispatch/dispatch.ts fit. */
 import type { FunctionUrl } from "../../core/function/function.ts";
 import type { InvocationRequest, InvocationResult } from "../../core/invocation/invocation.ts";
 

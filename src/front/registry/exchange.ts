@@ -4,7 +4,7 @@ import type { Log } from "../../base/log.ts";
 import type { BlobStore } from "../../core/image/blob-store.ts";
 import type { Digest } from "../../core/image/digest.ts";
 import type { RepositoryStore } from "../../core/repository/repository-store.ts";
-import type { Registry } from "../../engine/registry.ts";
+import type { Registry } from "../../engine/images/registry.ts";
 import type { UploadOwners } from "./upload-owners.ts";
 
 /** Who sent a request, as `authorize` found out. */

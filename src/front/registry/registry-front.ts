@@ -9,8 +9,8 @@ import { isSlipwayError, SlipwayError, systemCode } from "../../base/error.ts";
 import { type Log, silentLog } from "../../base/log.ts";
 import type { BlobStore } from "../../core/image/blob-store.ts";
 import type { RepositoryStore } from "../../core/repository/repository-store.ts";
-import type { BlobPins } from "../../engine/blob-pins.ts";
-import { Registry } from "../../engine/registry.ts";
+import type { BlobPins } from "../../engine/images/blob-pins.ts";
+import { Registry } from "../../engine/images/registry.ts";
 import { deleteBlob, getBlob } from "./blobs.ts";
 import { discardRest } from "./body.ts";
 import {

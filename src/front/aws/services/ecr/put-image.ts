@@ -4,7 +4,7 @@ import { isSlipwayError, type SlipwayError } from "../../../../base/error.ts";
 import { digestAlgorithm, isDigest } from "../../../../core/image/digest.ts";
 import { isTag } from "../../../../core/image/reference.ts";
 import { digestOf } from "../../../../engine/images/read-blob.ts";
-import { Registry } from "../../../../engine/registry.ts";
+import { Registry } from "../../../../engine/images/registry.ts";
 import { AwsError } from "../../errors.ts";
 import type { ImageContext } from "./images.ts";
 import { invalidParameter } from "./wire.ts";

@@ -1,6 +1,6 @@
 import type * as sdk from "@aws-sdk/client-lambda";
 import type { FunctionAlias } from "../../../../core/function/function.ts";
-import type { AliasInput } from "../../../../engine/function-aliases.ts";
+import type { AliasInput } from "../../../../engine/functions/aliases.ts";
 import type { Handlers } from "../../service.ts";
 import { given } from "./configuration.ts";
 import { type FunctionName, invalidParameter, parseUnqualified } from "./function-name.ts";

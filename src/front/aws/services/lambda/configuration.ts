@@ -8,7 +8,7 @@ import type {
 	FunctionVersion,
 	LastUpdate,
 } from "../../../../core/function/function.ts";
-import type { UpdateConfigurationInput } from "../../../../engine/function-inputs.ts";
+import type { UpdateConfigurationInput } from "../../../../engine/functions/inputs.ts";
 import type { Input } from "../../service.ts";
 
 type Wire = Omit<sdk.FunctionConfiguration, "$metadata">;

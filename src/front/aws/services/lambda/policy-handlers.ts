@@ -1,6 +1,6 @@
 import type * as sdk from "@aws-sdk/client-lambda";
 import type { PolicyStatement } from "../../../../core/function/function.ts";
-import { policyDocument, statementDocument } from "../../../../engine/policy-document.ts";
+import { policyDocument, statementDocument } from "../../../../engine/functions/policy-document.ts";
 import type { Call, Handlers, Input } from "../../service.ts";
 import { given } from "./configuration.ts";
 import { type FunctionName, parseFunctionName } from "./function-name.ts";

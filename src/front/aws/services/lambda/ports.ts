@@ -1,5 +1,5 @@
 /**
- * The parts of the engine that the Lambda API needs; engine/functions.ts, engine/dispatch.ts and their neighbours fit as
+ * The parts of the engine that the Lambda API needs; engine/functions/functions.ts, engine/dispatch/dispatch.ts and their neighbours fit as
  * they are. Messages are the cloud's own. An error whose `reason` ends in "Exception" names the cloud's error where the
  * code alone says less: ValidationException, ProvisionedConcurrencyConfigNotFoundException, PolicyLengthExceededException,
  * AliasLimitExceededException, CodeStorageExceededException, CodeArtifactUserDeletedException, CodeArtifactUserFailedException. A NOT_FOUND names the
@@ -18,9 +18,9 @@ import type {
 	CreateFunctionInput,
 	UpdateCodeInput,
 	UpdateConfigurationInput,
-} from "../../../../engine/function-inputs.ts";
-import type { FunctionUrlInput } from "../../../../engine/function-urls.ts";
-import type { AliasInput, PublishInput } from "../../../../engine/function-versions.ts";
+} from "../../../../engine/functions/inputs.ts";
+import type { FunctionUrlInput } from "../../../../engine/functions/urls.ts";
+import type { AliasInput, PublishInput } from "../../../../engine/functions/versions.ts";
 
 export interface Page {
 	/** What the page before ended with. */
@@ -64,7 +64,7 @@ export interface LambdaVersions {
 
 /**
  * Resource policies. `qualifier` "" is the function itself, else a version or an alias. Adding and removing give the
- * function, version or alias a new revision id, which is the policy's too. engine/policy-document.ts makes the JSON.
+ * function, version or alias a new revision id, which is the policy's too. engine/functions/policy-document.ts makes the JSON.
  */
 export interface LambdaPolicies {
 	add(name: string, qualifier: string, statement: PolicyStatement, revisionId?: string): Promise<ResourcePolicy>;
