@@ -7,7 +7,7 @@ import type {
 	FunctionRecord,
 	FunctionVersion,
 } from "../../core/function/function.ts";
-import type { FunctionImages, PrepareProgress } from "./functions.ts";
+import type { FunctionImages, PrepareProgress } from "./function-images.ts";
 import type { FunctionRecords, RecordChange } from "./records.ts";
 
 export interface FunctionActivationsDeps {

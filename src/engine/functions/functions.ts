@@ -2,17 +2,13 @@ import type { Clock } from "../../base/clock.ts";
 import { SlipwayError } from "../../base/error.ts";
 import type { Ids } from "../../base/ids.ts";
 import type { Log } from "../../base/log.ts";
-import type {
-	FunctionCode,
-	FunctionConfiguration,
-	FunctionRecord,
-	RunnableImage,
-} from "../../core/function/function.ts";
+import type { FunctionCode, FunctionConfiguration, FunctionRecord } from "../../core/function/function.ts";
 import type { FunctionStore } from "../../core/function/function-store.ts";
 import type { Digest } from "../../core/image/digest.ts";
 import type { FunctionRevision } from "../../core/invocation/function-contract.ts";
 import { FunctionActivations } from "./activations.ts";
 import { applyConfiguration, checkConfiguration, newConfiguration } from "./configuration.ts";
+import type { FunctionImages, PrepareProgress } from "./function-images.ts";
 import type { CreateFunctionInput, UpdateCodeInput, UpdateConfigurationInput } from "./inputs.ts";
 import { checkRoomForVersion, publishNext, unchangedVersion } from "./publishing.ts";
 import { FunctionRecords, type RecordChange } from "./records.ts";
@@ -20,32 +16,6 @@ import { FunctionRevisions } from "./revisions.ts";
 import { checkRevisionId, checkSettled, creating } from "./states.ts";
 
 export type { CreateFunctionInput, UpdateCodeInput, UpdateConfigurationInput } from "./inputs.ts";
-
-export interface ResolvedImage {
-	/** `registry/repository@sha256:…` */
-	resolvedImageUri: string;
-	manifestDigest: Digest;
-	image: RunnableImage;
-}
-
-export interface PrepareProgress {
-	stage: "pull" | "unpack";
-	/** Bytes. */
-	done: number;
-	total: number;
-}
-
-/** The part of images that functions need. */
-export interface FunctionImages {
-	/** Finds the image and checks that it can run here. INVALID_IMAGE, UNAVAILABLE. */
-	resolve(imageUri: string, architecture: "x86_64" | "arm64"): Promise<ResolvedImage>;
-	/** Everything a sandbox needs is on this machine and unpacked afterwards. Idempotent. */
-	prepare(
-		imageUri: string,
-		architecture: "x86_64" | "arm64",
-		options?: { onProgress?: (progress: PrepareProgress) => void },
-	): Promise<unknown>;
-}
 
 export interface FunctionsDeps {
 	store: FunctionStore;

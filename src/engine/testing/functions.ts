@@ -7,7 +7,8 @@ import { FakeFunctionStore } from "../../core/function/fake-function-store.ts";
 import type { FunctionStore } from "../../core/function/function-store.ts";
 import type { Digest } from "../../core/image/digest.ts";
 import type { FunctionRevision } from "../../core/invocation/function-contract.ts";
-import { type FunctionImages, Functions } from "../functions/functions.ts";
+import type { FunctionImages } from "../functions/function-images.ts";
+import { Functions } from "../functions/functions.ts";
 
 export const role = "arn:aws:iam::123456789012:role/r";
 export const imageUri = (n: number) => `registry/app:v${n}`;

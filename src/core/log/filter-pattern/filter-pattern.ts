@@ -5,16 +5,12 @@
  */
 import { SlipwayError } from "../../../base/error.ts";
 import { readJsonPattern } from "./json-pattern.ts";
+import type { FilterPattern } from "./pattern.ts";
 import { Scanner } from "./scanner.ts";
 import { readSpacePattern } from "./space-pattern.ts";
 import { readTermPattern } from "./term-pattern.ts";
 
-export interface FilterPattern {
-	/** Never throws. */
-	matches(message: string): boolean;
-	/** What the pattern's fields and selectors are in a message that it matches, by their names in the pattern. */
-	extract(message: string): Record<string, string>;
-}
+export type { FilterPattern } from "./pattern.ts";
 
 /** Characters (FilterLogEvents, filterPattern). */
 export const maxPatternLength = 1024;

@@ -1,6 +1,6 @@
 /** `{ $.a.b = "x" && ($.n > 3 || $.list[*].name NOT EXISTS) }` */
 import { readComparison, readCondition } from "./comparison.ts";
-import type { FilterPattern } from "./filter-pattern.ts";
+import type { FilterPattern } from "./pattern.ts";
 import type { Scanner } from "./scanner.ts";
 
 /** A name, an index, or all the elements. */

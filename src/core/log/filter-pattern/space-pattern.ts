@@ -1,6 +1,6 @@
 /** `[ip, user, ..., status = 4* && status != 404, bytes > 1000]` */
 import { asNumber, readComparison, readCondition } from "./comparison.ts";
-import type { FilterPattern } from "./filter-pattern.ts";
+import type { FilterPattern } from "./pattern.ts";
 import type { Scanner } from "./scanner.ts";
 
 interface Field {

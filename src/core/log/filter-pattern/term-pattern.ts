@@ -1,5 +1,5 @@
 /** `ERROR "exact phrase" -excluded %regex%`, or `?ONE ?OTHER` */
-import type { FilterPattern } from "./filter-pattern.ts";
+import type { FilterPattern } from "./pattern.ts";
 import type { Scanner } from "./scanner.ts";
 
 type Found = (message: string) => boolean;

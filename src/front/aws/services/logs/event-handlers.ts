@@ -2,7 +2,7 @@ import type * as sdk from "@aws-sdk/client-cloudwatch-logs";
 import { parseFilterPattern } from "../../../../core/log/filter-pattern/filter-pattern.ts";
 import type { IngestedLogEvent, LogCursor, LogPageQuery } from "../../../../core/log/log-store.ts";
 import type { Call } from "../../service.ts";
-import type { LogsDeps, LogsHandlers } from "./service.ts";
+import type { LogsDeps, LogsHandlers } from "./ports.ts";
 import {
 	cursorOf,
 	eventId,

@@ -2,7 +2,7 @@ import type * as sdk from "@aws-sdk/client-cloudwatch-logs";
 import { isSlipwayError } from "../../../../base/error.ts";
 import type { LogGroup } from "../../../../core/log/log-store.ts";
 import type { Call } from "../../service.ts";
-import type { LogsDeps, LogsHandlers } from "./service.ts";
+import type { LogsDeps, LogsHandlers } from "./ports.ts";
 import { checkedTags } from "./tag-handlers.ts";
 import { groupArn, groupOfIdentifier, inAwsWords, invalidParameter, readToken, writeToken } from "./wire.ts";
 

@@ -4,7 +4,7 @@ import { parseFilterPattern } from "../../../../core/log/filter-pattern/filter-p
 import type { StoredLogEvent } from "../../../../core/log/log-store.ts";
 import { AwsError } from "../../errors.ts";
 import type { Call, StreamEvent, StreamRequest, StreamResponse } from "../../service.ts";
-import type { LogsDeps } from "./service.ts";
+import type { LogsDeps } from "./ports.ts";
 import { groupArn, groupOfIdentifier, inAwsWords, invalidParameter } from "./wire.ts";
 
 /** "Every second, a LiveTailSessionUpdate object is sent." */

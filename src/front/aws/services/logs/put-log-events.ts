@@ -1,7 +1,7 @@
 /** PutLogEvents: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html */
 import type * as sdk from "@aws-sdk/client-cloudwatch-logs";
 import type { LogEvent } from "../../../../core/log/log-store.ts";
-import type { LogsDeps } from "./service.ts";
+import type { LogsDeps } from "./ports.ts";
 import { eventId, inAwsWords, invalidParameter, notFound } from "./wire.ts";
 
 const hourMs = 60 * 60 * 1000;

@@ -1,24 +1,14 @@
 import type * as sdk from "@aws-sdk/client-cloudwatch-logs";
-import type { Clock } from "../../../../base/clock.ts";
-import type { Ids } from "../../../../base/ids.ts";
-import type { LogStore } from "../../../../core/log/log-store.ts";
 import { AwsError } from "../../errors.ts";
-import { type AwsService, type Handlers, handlersOf, type WireError } from "../../service.ts";
+import { type AwsService, handlersOf, type WireError } from "../../service.ts";
 import { validate } from "./constraints.ts";
 import { eventHandlers } from "./event-handlers.ts";
 import { groupHandlers } from "./group-handlers.ts";
 import { startLiveTail } from "./live-tail.ts";
+import type { LogsDeps, LogsHandlers } from "./ports.ts";
 import { putLogEvents } from "./put-log-events.ts";
 import { streamHandlers } from "./stream-handlers.ts";
 import { tagHandlers } from "./tag-handlers.ts";
-
-export interface LogsDeps {
-	logs: LogStore;
-	clock: Clock;
-	ids: Pick<Ids, "uuid">;
-}
-
-export type LogsHandlers = Handlers<typeof sdk>;
 
 /** Bytes of a PutLogEvents body: 1 MB of messages, of which JSON may make six times as much. */
 const maxPutBytes = 8 * 1024 * 1024;

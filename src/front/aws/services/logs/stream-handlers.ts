@@ -1,7 +1,7 @@
 import type * as sdk from "@aws-sdk/client-cloudwatch-logs";
 import type { LogStream } from "../../../../core/log/log-store.ts";
 import type { Call } from "../../service.ts";
-import type { LogsDeps, LogsHandlers } from "./service.ts";
+import type { LogsDeps, LogsHandlers } from "./ports.ts";
 import { groupArn, groupOf, inAwsWords, invalidParameter, readToken, writeToken } from "./wire.ts";
 
 /** DescribeLogStreams, limit. */

@@ -1,5 +1,5 @@
 import { AwsError } from "../../errors.ts";
-import type { LogsDeps, LogsHandlers } from "./service.ts";
+import type { LogsDeps, LogsHandlers } from "./ports.ts";
 import { groupOfArn, inAwsWords, invalidParameter } from "./wire.ts";
 
 /** TagResource: "You can associate as many as 50 tags with a CloudWatch Logs resource". */
