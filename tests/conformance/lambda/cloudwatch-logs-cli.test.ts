@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { describe } from "node:test";
 import { FsLogStore } from "../../../src/adapters/logs-fs/fs-log-store.ts";
 import { systemClock } from "../../../src/base/clock.ts";
@@ -13,7 +14,9 @@ const commands = "https://docs.aws.amazon.com/cli/latest/reference/logs";
 const group = "/aws/lambda/f";
 const stream = "2026/11/21/[$LATEST]0123456789abcdef0123456789abcdef";
 
-const help = run("aws", ["logs", "help"], {});
+// Debian's own is version 2, which has `logs tail`; another may come first in the PATH.
+const aws = existsSync("/usr/bin/aws") ? "/usr/bin/aws" : "aws";
+const help = run(aws, ["logs", "help"], {});
 const hasCli = help !== undefined ? false : "the aws CLI is not installed";
 const hasTail = help?.includes("o tail") ? false : "this aws CLI has no `logs tail` (version 1)";
 const hasBotocore = run("python3", ["-c", "import botocore"], {}) === undefined ? "botocore is not installed" : false;
@@ -38,6 +41,8 @@ async function start() {
 		AWS_ENDPOINT_URL: logs.url,
 		AWS_MAX_ATTEMPTS: "1",
 		AWS_PAGER: "",
+		// Into a pipe it writes blocks otherwise.
+		PYTHONUNBUFFERED: "1",
 	};
 	const children: ChildProcess[] = [];
 	const begin = (program: string, args: string[]) => {
@@ -56,7 +61,7 @@ async function start() {
 		...logs,
 		begin,
 		async aws(...args: string[]): Promise<string> {
-			const running = begin("aws", ["logs", ...args]);
+			const running = begin(aws, ["--endpoint-url", logs.url, "logs", ...args]);
 			const [code] = (await once(running.child, "close")) as [number];
 			assert.equal(code, 0, running.err);
 			return running.out;
@@ -117,7 +122,7 @@ describe("CloudWatch Logs: the aws CLI", () => {
 			const since = await t.aws("tail", group, "--since", "10m", "--format", "short");
 			assert.match(since, /before/);
 			assert.doesNotMatch(since, /long ago/);
-			const tail = t.begin("aws", ["logs", "tail", group, "--follow"]);
+			const tail = t.begin(aws, ["--endpoint-url", t.url, "logs", "tail", group, "--follow"]);
 			await until(
 				() => tail.out.includes("before"),
 				() => tail.err,
