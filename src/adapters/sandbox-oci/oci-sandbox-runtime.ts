@@ -237,6 +237,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 			main,
 			network,
 			cgroup,
+			memoryBytes: spec.limits.memoryMiB * 2 ** 20,
 			clock: this.#clock,
 			release: () => this.#commands.start(spec.id, bundle, () => main.hasEnded),
 			exec: (program) => this.#exec(spec, program, join(bundle, `exec-${++execs}`), cgroup, lifetime),

@@ -23,6 +23,8 @@ export interface OciSandboxParts {
 	/** Its holder is the first process of the sandbox's process namespace. */
 	network: SandboxNetwork;
 	cgroup: Cgroup;
+	/** Limit of the group. */
+	memoryBytes: number;
 	clock: Clock;
 	release: () => Promise<void>;
 	exec: (program: ProgramSpec) => Promise<OciProcess>;
@@ -31,6 +33,9 @@ export interface OciSandboxParts {
 	/** Frees whatever was made for the sandbox, when its processes are gone. */
 	lifetime: Lifetime;
 }
+
+/** The kernel kills when it can reclaim nothing more, at the limit or a few pages below it. */
+const NEAR_LIMIT = 0.9;
 
 export class OciSandbox implements Sandbox {
 	readonly id: string;
@@ -150,9 +155,13 @@ export class OciSandbox implements Sandbox {
 
 	async memoryPeak(): Promise<number> {
 		if (this.#disposed) return this.#lastStats.memoryPeakBytes;
-		for (const process of [this.#main, ...this.#others]) process.noteOomKills();
+		const { cgroup, memoryBytes } = this.#parts;
+		const peak = cgroup.rawPeak();
+		// Each read costs the warm path some microseconds. Nothing was killed for a limit that was never near (an unknown peak is 0).
+		if (peak === 0 || peak > memoryBytes * NEAR_LIMIT)
+			for (const process of [this.#main, ...this.#others]) process.noteOomKills();
 		// Most events use no more than those before them, and then nothing else need be read.
-		if (this.#parts.cgroup.rawPeak() !== this.#rawPeak) this.#readStats();
+		if (peak !== this.#rawPeak) this.#readStats();
 		return this.#lastStats.memoryPeakBytes;
 	}
 
