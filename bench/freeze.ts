@@ -1,30 +1,31 @@
-/** How long a sandbox takes to stop and to go on, beside SIGSTOP and SIGCONT to one process. */
+/** How long a sandbox takes to stop and to go on, beside SIGSTOP and SIGCONT to one process; and an event that finds one frozen. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { OciSandboxRuntime } from "../src/adapters/sandbox-oci/oci-sandbox-runtime.ts";
 import { probeRuntimes } from "../src/adapters/sandbox-oci/probe.ts";
-import { type Figure, summarize } from "./result.ts";
+import type { LocalDaemon } from "../tools/local-daemon.ts";
+import { type Figure, figure } from "./result.ts";
+import { type RunOptions, samples, timed } from "./run-options.ts";
 import { makeRootfs, sandboxSpec } from "./sandbox.ts";
+import { mustBeGood, pushStaticImage, SlipwayClient } from "./slipway-client.ts";
 
-const ROUNDS = 500;
-const PROMISE_MS = 1;
+/** Longer than the daemon waits before it freezes an idle sandbox (10 ms). */
+const frozenAfterMs = 40;
 
 /** To be called as root in the daemon's kind of mount namespace. */
-export async function freezeAndThaw(rounds = ROUNDS): Promise<Figure> {
+export async function freezeAndThaw(options: RunOptions): Promise<Record<string, Figure>> {
 	const runtime = (await probeRuntimes({ allowVulnerableRuntime: true })).find(({ usable }) => usable);
 	if (!runtime) throw new Error("No runtime program works here; `slipway doctor` says why");
 	const folder = mkdtempSync(join(tmpdir(), "slipway-bench-"));
 	const bare = spawn("sleep", ["600"], { stdio: "ignore" });
 	try {
 		const rootfs = makeRootfs(join(folder, "rootfs"));
-		await using sandboxes = await OciSandboxRuntime.open({
-			runtime,
-			stateFolder: join(folder, "state"),
-			allowVulnerableRuntime: true,
-		});
+		const stateFolder = join(folder, "state");
+		await using sandboxes = await OciSandboxRuntime.open({ runtime, stateFolder, allowVulnerableRuntime: true });
 		const connected = Promise.withResolvers<Socket>();
 		const spec = sandboxSpec("freeze", rootfs, connected.resolve);
 		await using sandbox = await sandboxes.create(spec);
@@ -32,24 +33,31 @@ export async function freezeAndThaw(rounds = ROUNDS): Promise<Figure> {
 		await sandbox.exec(spec);
 		await sandbox.start();
 		await connected.promise;
-		const [ours, theirs]: [number[], number[]] = [[], []];
-		for (let round = 0; round < rounds; round++) {
-			ours.push(
-				await timed(async () => {
-					await sandbox.freeze();
-					await sandbox.thaw();
-				}),
-			);
-			theirs.push(await timed(async () => stopAndContinue(bare)));
+		const times = { freeze: [] as number[], thaw: [] as number[], stop: [] as number[], go: [] as number[] };
+		for (let round = samples(options, 500); round > 0; round--) {
+			times.freeze.push(await timed(() => sandbox.freeze()));
+			times.thaw.push(await timed(() => sandbox.thaw()));
+			times.stop.push(await timed(async () => stop(bare)));
+			times.go.push(await timed(async () => go(bare)));
 		}
-		const summary = summarize(ours);
+		const how = `a sandbox of two processes (${runtime.name}), until the kernel says so`;
 		return {
-			key: "freeze",
-			name: `freeze and thaw a sandbox of two processes (${runtime.name})`,
-			unit: "ms",
-			summary,
-			baselines: [{ name: "SIGSTOP and SIGCONT to one process", summary: summarize(theirs) }],
-			promise: { text: `under ${PROMISE_MS} ms`, kept: summary.p50 < PROMISE_MS },
+			freeze: figure({
+				name: "freezing a sandbox",
+				unit: "ms",
+				values: times.freeze,
+				baselines: { "SIGSTOP to one process": times.stop },
+				how,
+				promises: { "at most 0.5 ms": ({ p50 }) => p50 <= 0.5 },
+			}),
+			thaw: figure({
+				name: "thawing a sandbox",
+				unit: "ms",
+				values: times.thaw,
+				baselines: { "SIGCONT to one process": times.go },
+				how,
+				promises: { "at most 0.5 ms": ({ p50 }) => p50 <= 0.5 },
+			}),
 		};
 	} finally {
 		bare.kill("SIGKILL");
@@ -57,18 +65,45 @@ export async function freezeAndThaw(rounds = ROUNDS): Promise<Figure> {
 	}
 }
 
-async function timed(task: () => Promise<void>): Promise<number> {
-	const started = performance.now();
-	await task();
-	return performance.now() - started;
+/** Both take effect when the kernel gets to the process: so it is looked at until they have, as a freeze is. */
+function stop(child: ChildProcess): void {
+	process.kill(child.pid as number, "SIGSTOP");
+	while (!isStopped(child));
 }
 
-/** Both take effect when the kernel gets to the process: so it is looked at until they have, as a freeze is. */
-function stopAndContinue({ pid }: ChildProcess): void {
-	if (pid === undefined) throw new Error("sleep did not start");
-	const isStopped = () => /^\d+ \(.*\) T /s.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
-	process.kill(pid, "SIGSTOP");
-	while (!isStopped());
-	process.kill(pid, "SIGCONT");
-	while (isStopped());
+function go(child: ChildProcess): void {
+	process.kill(child.pid as number, "SIGCONT");
+	while (isStopped(child));
+}
+
+const isStopped = ({ pid }: ChildProcess) => /^\d+ \(.*\) T /s.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+
+export async function frozenInvocation(daemon: LocalDaemon, options: RunOptions): Promise<Record<string, Figure>> {
+	const imageUri = await pushStaticImage(daemon);
+	const client = await SlipwayClient.open(daemon);
+	await client.createFunction("bench-frozen", imageUri);
+	const invocation = async () => {
+		const request = client.invokeRequest("bench-frozen", {});
+		return timed(async () => mustBeGood(await client.send(request)));
+	};
+	for (let count = 0; count < 100; count++) await invocation();
+	const frozen: number[] = [];
+	const warm: number[] = [];
+	for (let round = samples(options, 400); round > 0; round--) {
+		await sleep(frozenAfterMs);
+		frozen.push(await invocation());
+		warm.push(await invocation());
+	}
+	client.close();
+	const other = "the next invocation, not frozen";
+	return {
+		"thaw.invocation": figure({
+			name: "invocation that finds its sandbox frozen",
+			unit: "ms",
+			values: frozen,
+			baselines: { [other]: warm },
+			how: `HTTP request in to response out, ${frozenAfterMs} ms after the last one: caches are cooler too`,
+			promises: { "at most 0.5 ms more than one that is not": ({ p50, of }) => p50 - of(other) <= 0.5 },
+		}),
+	};
 }

@@ -95,7 +95,9 @@ export function signedRequest(
 	const names = Object.keys(headers).sort();
 	const canonicalHeaders = names.map((name) => `${name}:${headers[name]}\n`).join("");
 	const hash = (text: string) => createHash("sha256").update(text).digest("hex");
-	const canonical = [method, path, "", canonicalHeaders, names.join(";"), hash(body)].join("\n");
+	// A colon before a qualifier, say, is signed as it would be escaped.
+	const canonicalPath = path.split("/").map(encodeURIComponent).join("/");
+	const canonical = [method, canonicalPath, "", canonicalHeaders, names.join(";"), hash(body)].join("\n");
 	const scope = `${time.slice(0, 8)}/${region}/lambda/aws4_request`;
 	const toSign = ["AWS4-HMAC-SHA256", time, scope, hash(canonical)].join("\n");
 	const hmac = (key: string | Buffer, text: string) => createHmac("sha256", key).update(text).digest();

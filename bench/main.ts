@@ -1,46 +1,66 @@
 /**
- * `npm run bench [-- --json FILE] [-- --only KEY]`: starts a daemon with a home of its own, measures, and prints every
- * figure beside its baseline, measured in the same run and in turns with it. Keys: cold.static, warm, warm.throughput,
- * daemon.rss, freeze, stream, unpack (a prefix will do). Exit code 1 when a promise was missed.
+ * `npm run bench [-- --json FILE] [-- --only KEY] [-- --quick]`: starts daemons with homes of their own, measures, and prints
+ * every figure beside its baselines, measured in the same run and in turns with it. `--only` takes a key or the beginning of
+ * some, `--quick` a tenth of the samples. Exit code 1 when a promise was missed.
  */
 import { spawnSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
-import { cpus, release, totalmem } from "node:os";
+import { cpus, loadavg, release, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { findBuilder } from "../tools/builder.ts";
 import { buildExample, readExample } from "../tools/examples.ts";
-import { type LocalDaemon, startDaemon } from "../tools/local-daemon.ts";
+import { type LocalDaemon, type StartOptions, startDaemon } from "../tools/local-daemon.ts";
 import { inPrivateMounts } from "../tools/private-mounts.ts";
 import { formatTable } from "../tools/table.ts";
-import { freezeAndThaw } from "./freeze.ts";
-import { coldStatic, throughput, warm } from "./invocations.ts";
-import { daemonMemory } from "./memory.ts";
-import { columns, type Figure, type Report, rowsOf, single } from "./result.ts";
+import { fiftyFunctions, oneFunction } from "./burst.ts";
+import { coldCreated, coldNode, coldPython, coldStatic } from "./cold.ts";
+import { coldFirst } from "./cold-first.ts";
+import { createLarge } from "./create.ts";
+import { density, idleSandboxes } from "./density.ts";
+import { freezeAndThaw, frozenInvocation } from "./freeze.ts";
+import { type Figure, type Report, rowsOf } from "./result.ts";
+import type { RunOptions } from "./run-options.ts";
 import { streaming } from "./streaming.ts";
-import { benchUnpack } from "./unpack.ts";
+import { unpack } from "./unpack.ts";
+import { throughput, warm } from "./warm.ts";
 
-type Measure = (daemon: LocalDaemon) => Promise<Figure[]>;
+interface Measure {
+	/** Of the figures that it gives. */
+	keys: string[];
+	run: (options: RunOptions) => Promise<Record<string, Figure>>;
+}
 
-const measures: Record<string, Measure> = {
-	"cold.static": async (daemon) => [await coldStatic(daemon)],
-	warm: async (daemon) => [await warm(daemon)],
-	"warm.throughput": async (daemon) => [await throughput(daemon)],
-	"daemon.rss": async (daemon) => [await daemonMemory(daemon)],
-	freeze: async () => [await freezeAndThaw()],
-	stream: streaming,
-	unpack: async () => (await benchUnpack()).map(unpackFigure),
-};
-
-function unpackFigure({ name, value, baseline }: Awaited<ReturnType<typeof benchUnpack>>[number]): Figure {
-	return {
-		key: "unpack",
-		name,
-		unit: "MB/s",
-		summary: single(value),
-		baselines: [{ name: baseline.name, summary: single(baseline.value) }],
-		promise: { text: "at least half of tar's speed", kept: value >= baseline.value / 2 },
+/** A daemon each: what one measure leaves behind is not in the next one's figures. */
+function withDaemon(
+	measure: (daemon: LocalDaemon, options: RunOptions) => Promise<Record<string, Figure>>,
+	startOptions?: StartOptions,
+): Measure["run"] {
+	return async (options) => {
+		await using daemon = await startDaemon(startOptions);
+		return await measure(daemon, options);
 	};
 }
+
+/** Of the machine's memory this many would be too many where it is small; the static binary uses next to none of it. */
+const roomForIdle = { env: { SLIPWAY_MAX_SANDBOXES: String(idleSandboxes + 50) } };
+
+const measures: Measure[] = [
+	{ keys: ["cold.created"], run: withDaemon(coldCreated) },
+	{ keys: ["cold.static"], run: withDaemon(coldStatic) },
+	{ keys: ["cold.node"], run: withDaemon(coldNode) },
+	{ keys: ["cold.python"], run: withDaemon(coldPython) },
+	{ keys: ["cold.first"], run: coldFirst },
+	{ keys: ["freeze", "thaw"], run: freezeAndThaw },
+	{ keys: ["thaw.invocation"], run: withDaemon(frozenInvocation) },
+	{ keys: ["warm"], run: withDaemon(warm) },
+	{ keys: ["warm.throughput"], run: withDaemon(throughput) },
+	{ keys: ["stream.first", "stream.rate"], run: withDaemon(streaming) },
+	{ keys: ["burst.one_function_100"], run: withDaemon(oneFunction, roomForIdle) },
+	{ keys: ["burst.fifty_functions", "burst.fifty_functions.static"], run: withDaemon(fiftyFunctions, roomForIdle) },
+	{ keys: ["create.1gb", "create.1gb.cold"], run: withDaemon(createLarge) },
+	{ keys: ["unpack", "unpack.zstd"], run: unpack },
+	{ keys: ["daemon.rss", "daemon.rss.full", "idle.sandbox_rss"], run: withDaemon(density, roomForIdle) },
+];
 
 function machine(): string {
 	const [cpu] = cpus();
@@ -48,29 +68,62 @@ function machine(): string {
 	return `${cpus().length} × ${cpu?.model ?? "unknown"}, ${memory} GiB, Linux ${release()}, Node ${process.versions.node}`;
 }
 
-async function measureAll(only: string | undefined): Promise<Figure[]> {
-	const figures: Figure[] = [];
+function chosen(only: string | undefined): Measure[] {
+	if (only === undefined) return measures;
+	const exact = measures.filter(({ keys }) => keys.includes(only));
+	const found = exact.length > 0 ? exact : measures.filter(({ keys }) => keys.some((key) => key.startsWith(only)));
+	if (found.length > 0) return found;
+	throw new Error(`No such key; there are ${measures.flatMap(({ keys }) => keys).join(", ")}`);
+}
+
+/** `onFigures` has them as soon as they are there: a long run that is interrupted has not been for nothing. */
+async function measureAll(
+	list: Measure[],
+	options: RunOptions,
+	onFigures: (all: Record<string, Figure>) => Promise<void>,
+): Promise<Record<string, Figure>> {
+	const figures: Record<string, Figure> = {};
 	await buildExample(await readExample("static"), await findBuilder(), (line) => console.error(line));
 	// The first start after an installation compiles everything and is larger and slower than every later one.
 	await (await startDaemon())[Symbol.asyncDispose]();
-	for (const [key, measure] of Object.entries(measures)) {
-		if (only !== undefined && key !== only && (only in measures || !key.startsWith(only))) continue;
-		console.error(`bench: ${key}`);
-		// A daemon each: what one measure leaves in memory is not in the next one's figure.
-		await using daemon = await startDaemon();
-		figures.push(...(await measure(daemon)));
+	for (const { keys, run } of list) {
+		const started = performance.now();
+		Object.assign(figures, await run(options));
+		await onFigures(figures);
+		console.error(`bench: ${keys.join(", ")} (${((performance.now() - started) / 1000).toFixed(0)} s)`);
 	}
 	return figures;
 }
 
+/** On the terminal a figure is some lines: what stands beside it would make a table too wide. */
+function shown(figures: Record<string, Figure>): string {
+	const rows = rowsOf(figures).map(([key = "", name = "", p50 = "", p95 = "", p99 = "", n = ""]) => [
+		key,
+		p50,
+		p95,
+		p99,
+		n,
+		name,
+	]);
+	const details = rowsOf(figures).map(([key = "", , , , , , beside = "", promises = ""]) =>
+		[key, ...[beside, promises].filter((text) => text !== "").flatMap((text) => text.split("; "))].join("\n    "),
+	);
+	return `${formatTable(["key", "p50", "p95", "p99", "n", "what"], rows)}\n\n${details.join("\n")}`;
+}
+
 async function main(): Promise<void> {
-	const { values } = parseArgs({ options: { json: { type: "string" }, only: { type: "string" } } });
-	const figures = await measureAll(values.only);
-	if (figures.length === 0) throw new Error(`No such key; there are ${Object.keys(measures).join(", ")}`);
-	const report: Report = { when: new Date().toISOString(), machine: machine(), figures };
-	console.log(`\n${report.machine}\n\n${formatTable(columns, rowsOf(figures))}`);
-	if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(report, null, "\t")}\n`);
-	if (figures.some(({ promise }) => promise?.kept === false)) process.exitCode = 1;
+	const { values } = parseArgs({
+		options: { json: { type: "string" }, only: { type: "string" }, quick: { type: "boolean", default: false } },
+	});
+	const list = chosen(values.only);
+	const load = loadavg()[0] ?? Number.NaN;
+	const report: Report = { when: new Date().toISOString(), machine: machine(), load, quick: values.quick, figures: {} };
+	const figures = await measureAll(list, { quick: values.quick }, async (all) => {
+		report.figures = all;
+		if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(report, null, "\t")}\n`);
+	});
+	console.log(`\n${report.machine}; load ${load.toFixed(2)} before\n\n${shown(figures)}`);
+	if (Object.values(figures).some(({ promises }) => promises.some(({ kept }) => !kept))) process.exitCode = 1;
 }
 
 /** Starts this program again in a mount namespace of its own, and without what would slow every Node process down. */

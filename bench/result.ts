@@ -4,75 +4,123 @@ export interface Summary {
 	p50: number;
 	p95: number;
 	p99: number;
-	samples: number;
+	/** Samples. */
+	n: number;
 }
 
-export interface Baseline {
-	name: string;
-	/** Undefined when it could not be measured here; `missing` says why. */
-	summary?: Summary;
-	missing?: string;
+/** Measured in the same run as the figure and in turns with it, or not at all, with the reason. */
+export type Baseline = (Summary & { /** The figure's p50 by this one's. */ ratio: number }) | { missing: string };
+
+export interface PromiseKept {
+	text: string;
+	kept: boolean;
 }
 
-/** One figure with what it was measured beside, in the same run. */
-export interface Figure {
-	key: string;
+/** One figure with what it was measured beside. */
+export interface Figure extends Summary {
 	name: string;
-	unit: "ms" | "invocations/s" | "MB" | "MB/s";
-	summary: Summary;
-	baselines: Baseline[];
-	/** What the project promises, and whether this run kept it. */
-	promise?: { text: string; kept: boolean };
+	unit: "ms" | "s" | "invocations/s" | "sandboxes/s" | "MB" | "kB" | "MB/s";
+	baseline: Record<string, Baseline>;
+	promises: PromiseKept[];
+	/** What has to be known to read the number: how it was measured, and parts of it that were measured too. */
+	how: string;
 }
 
 export interface Report {
 	/** ISO 8601 */
 	when: string;
 	machine: string;
-	figures: Figure[];
+	/** The one-minute load before the first figure: more than 1 on a small machine, and the numbers are not the program's own. */
+	load: number;
+	/** A tenth of the samples. */
+	quick: boolean;
+	figures: Record<string, Figure>;
 }
 
-export function summarize(values: number[]): Summary {
+export function summarize(values: readonly number[]): Summary {
 	return {
-		p50: quantile(values, 0.5),
-		p95: quantile(values, 0.95),
-		p99: quantile(values, 0.99),
-		samples: values.length,
+		p50: quantile([...values], 0.5),
+		p95: quantile([...values], 0.95),
+		p99: quantile([...values], 0.99),
+		n: values.length,
 	};
 }
 
-/** A figure that was measured once. */
-export function single(value: number): Summary {
-	return { p50: value, p95: value, p99: value, samples: 1 };
+/** Series by name; a name without a value is one that could not be measured, with the reason. */
+export type Series = Record<string, readonly number[] | string>;
+
+/** What the promises are judged by. */
+export interface Measured extends Summary {
+	/** p50 of a baseline; NaN, which keeps no promise, when it is missing. */
+	of: (baseline: string) => number;
 }
 
-export function formatSummary({ p50, p95, p99, samples }: Summary): string {
-	return samples === 1 ? digits(p50) : `${digits(p50)} (p95 ${digits(p95)}, p99 ${digits(p99)})`;
+export function figure(options: {
+	name: string;
+	unit: Figure["unit"];
+	values: readonly number[];
+	baselines?: Series;
+	how: string;
+	promises?: Record<string, (measured: Measured) => boolean>;
+}): Figure {
+	const { name, unit, how } = options;
+	const summary = summarize(options.values);
+	const baseline: Record<string, Baseline> = {};
+	for (const [title, values] of Object.entries(options.baselines ?? {})) {
+		if (typeof values === "string") baseline[title] = { missing: values };
+		else {
+			const other = summarize(values);
+			baseline[title] = { ...other, ratio: summary.p50 / other.p50 };
+		}
+	}
+	const of = (title: string) => {
+		const found = baseline[title];
+		return found && "p50" in found ? found.p50 : Number.NaN;
+	};
+	const promises = Object.entries(options.promises ?? {}).map(([text, isKept]) => ({
+		text,
+		kept: isKept({ ...summary, of }),
+	}));
+	return { name, unit, ...summary, baseline, promises, how };
 }
 
-function digits(value: number): string {
+export const steadyTail: Record<string, (measured: Measured) => boolean> = {
+	"p99 at most 3 times p50": ({ p50, p99 }) => p99 <= 3 * p50,
+};
+
+export function digits(value: number): string {
 	if (value >= 100) return Math.round(value).toLocaleString("en-US");
 	return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
-/** Rows of: what, Slipway, baseline, promise. Used on the terminal and in the README. */
-export function rowsOf(figures: Figure[]): string[][] {
-	return figures.flatMap((figure) => {
-		const baselines = figure.baselines.map(({ name, summary, missing }) =>
-			summary ? `${name}: ${formatSummary(summary)}` : `${name}: not measured, ${missing}`,
-		);
-		const { promise } = figure;
-		const [first = "–", ...others] = baselines;
-		return [
-			[
-				figure.name,
-				`${formatSummary(figure.summary)} ${figure.unit}`,
-				first,
-				promise ? `${promise.text}: ${promise.kept ? "kept" : "MISSED"}` : "",
-			],
-			...others.map((baseline) => ["", "", baseline, ""]),
-		];
-	});
+function formatBaseline(title: string, baseline: Baseline): string {
+	if ("missing" in baseline) return `${title}: not measured, ${baseline.missing}`;
+	return `${title}: ${digits(baseline.p50)} (${digits(baseline.ratio)} ×)`;
 }
 
-export const columns = ["what", "Slipway", "beside it, in the same run", "promise"];
+export const columns = [
+	"key",
+	"what",
+	"p50",
+	"p95",
+	"p99",
+	"n",
+	"beside it, in the same run (ours by theirs)",
+	"promises",
+];
+
+/** Rows of `columns`. Used on the terminal and in docs/performance.md. */
+export function rowsOf(figures: Record<string, Figure>): string[][] {
+	return Object.entries(figures).map(([key, each]) => [
+		key,
+		each.name,
+		`${digits(each.p50)} ${each.unit}`,
+		each.n === 1 ? "" : digits(each.p95),
+		each.n === 1 ? "" : digits(each.p99),
+		String(each.n),
+		Object.entries(each.baseline)
+			.map(([title, baseline]) => formatBaseline(title, baseline))
+			.join("; "),
+		each.promises.map(({ text, kept }) => `${text}: ${kept ? "kept" : "MISSED"}`).join("; "),
+	]);
+}

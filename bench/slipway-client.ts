@@ -1,16 +1,32 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { findBuilder } from "../tools/builder.ts";
-import { buildExample, readExample } from "../tools/examples.ts";
+import { buildExample, type Example, readExample } from "../tools/examples.ts";
 import type { LocalDaemon } from "../tools/local-daemon.ts";
 import { type Answer, HttpConnection, signedRequest } from "./http-connection.ts";
 
 /** A function is Pending for well under a second when its image is small. */
-const activeTimeoutMs = 60_000;
+const activeTimeoutMs = 120_000;
+/** Sandboxes are made and removed in some hundredths of a second each. */
+const quietTimeoutMs = 30_000;
+const pollMs = 15;
+/** Several times what it takes the daemon to look after its sandboxes again. */
+const restMs = 500;
 
-/** The few AWS calls that benches and the soak need, without the AWS CLI's 700 ms each. */
+export interface SandboxView {
+	id: string;
+	functionName: string;
+	state: string;
+	memoryBytes?: number;
+}
+
+/** States in which the daemon works on a sandbox by itself. */
+const restless: ReadonlySet<string> = new Set(["creating", "initializing", "resetting", "draining"]);
+
+/** The few calls that benches and the soak need, without the AWS CLI's 700 ms each. */
 export class SlipwayClient {
 	readonly #daemon: LocalDaemon;
 	readonly #connection: HttpConnection;
+	#updates = 0;
 
 	private constructor(daemon: LocalDaemon, connection: HttpConnection) {
 		this.#daemon = daemon;
@@ -34,7 +50,11 @@ export class SlipwayClient {
 		return this.#connection.send(request);
 	}
 
-	async createFunction(name: string, imageUri: string, options: { timeoutS?: number; memoryMiB?: number } = {}): Promise<void> {
+	async createFunction(
+		name: string,
+		imageUri: string,
+		options: { timeoutS?: number; memoryMiB?: number } = {},
+	): Promise<void> {
 		const body = {
 			FunctionName: name,
 			PackageType: "Image",
@@ -45,13 +65,63 @@ export class SlipwayClient {
 		};
 		const answer = await this.send(this.#sign("POST", "/2015-03-31/functions", JSON.stringify(body)));
 		if (answer.status !== 201) throw new Error(`CreateFunction answered ${answer.status}: ${answer.body}`);
-		for (const until = performance.now() + activeTimeoutMs; performance.now() < until; await sleep(20)) {
-			const state = await this.send(this.#sign("GET", `/2015-03-31/functions/${name}/configuration`, ""));
-			const { State, StateReason } = JSON.parse(String(state.body)) as { State?: string; StateReason?: string };
-			if (State === "Active") return;
-			if (State === "Failed") throw new Error(`The function ${name} failed: ${StateReason}`);
+		await this.#untilReady(name);
+	}
+
+	/** Ends its sandboxes, as every change of a configuration does: the next invocation is a cold start. */
+	async toZero(name: string): Promise<void> {
+		const path = `/2015-03-31/functions/${name}/configuration`;
+		const body = JSON.stringify({ Description: `to zero ${++this.#updates}` });
+		const answer = await this.send(this.#sign("PUT", path, body));
+		if (answer.status !== 200) throw new Error(`UpdateFunctionConfiguration answered ${answer.status}: ${answer.body}`);
+		await this.#untilReady(name);
+	}
+
+	async #untilReady(name: string): Promise<void> {
+		const path = `/2015-03-31/functions/${name}/configuration`;
+		for (const until = performance.now() + activeTimeoutMs; performance.now() < until; await sleep(pollMs)) {
+			const answer = await this.send(this.#sign("GET", path, ""));
+			const view = JSON.parse(String(answer.body)) as Record<"State" | "StateReason" | "LastUpdateStatus", string>;
+			if (view.State === "Failed") throw new Error(`The function ${name} failed: ${view.StateReason}`);
+			if (view.State === "Active" && view.LastUpdateStatus === "Successful") return;
 		}
 		throw new Error(`The function ${name} did not become Active`);
+	}
+
+	async sandboxes(): Promise<SandboxView[]> {
+		const { registry, credentials } = this.#daemon;
+		const lines = [
+			"GET /_slipway/sandboxes HTTP/1.1",
+			`host: ${registry}`,
+			`authorization: Bearer ${credentials.token}`,
+		];
+		const answer = await this.send(Buffer.from(`${lines.join("\r\n")}\r\n\r\n`));
+		if (answer.status !== 200) throw new Error(`The list of sandboxes answered ${answer.status}: ${answer.body}`);
+		return (JSON.parse(String(answer.body)) as { sandboxes: SandboxView[] }).sandboxes;
+	}
+
+	/** Waits until the daemon makes and removes no sandbox, and the functions' sandboxes are as wanted. */
+	async quiet(isAsWanted: (sandboxes: SandboxView[]) => boolean = () => true): Promise<void> {
+		let sandboxes: SandboxView[] = [];
+		for (const until = performance.now() + quietTimeoutMs; performance.now() < until; await sleep(pollMs)) {
+			sandboxes = await this.sandboxes();
+			if (!sandboxes.some(({ state }) => restless.has(state)) && isAsWanted(sandboxes)) return;
+		}
+		const found = sandboxes.map(({ functionName, state }) => `${functionName} ${state}`);
+		throw new Error(`The daemon did not become quiet: ${found.join(", ")}`);
+	}
+
+	/** Waits until nothing has changed among the sandboxes for a while: sandboxes ahead of demand are made one after the other. */
+	async rest(): Promise<void> {
+		let before = "";
+		let since = performance.now();
+		for (const until = performance.now() + quietTimeoutMs; performance.now() < until; await sleep(pollMs * 4)) {
+			const now = JSON.stringify((await this.sandboxes()).map(({ id, state }) => [id, state]));
+			if (now !== before) since = performance.now();
+			else if (performance.now() - since >= restMs) return;
+			before = now;
+		}
+		throw new Error("The daemon did not come to rest");
 	}
 
 	#sign(method: string, path: string, body: string, headers: Record<string, string> = {}): Buffer {
@@ -60,12 +130,36 @@ export class SlipwayClient {
 	}
 }
 
-/** Builds the static example and pushes it; returns its name in the registry. */
-export async function pushStaticImage(daemon: LocalDaemon): Promise<string> {
+/** The answer, which has to be a function's good one. */
+export function mustBeGood(answer: Answer): Answer {
+	if (answer.status === 200 && !/^x-amz-function-error:/im.test(answer.head)) return answer;
+	throw new Error(`An invocation answered ${answer.status}: ${answer.body}`);
+}
+
+export interface ColdStart {
+	/** Milliseconds that making the sandbox took; about none when one stood ready. */
+	sandboxMs: number;
+	/** From the release of its process to its first poll. */
+	initMs: number;
+}
+
+/** What the answer's header says of its cold start; undefined when it had none. */
+export function coldStartOf(answer: Answer): ColdStart | undefined {
+	const timing = /^x-slipway-cold-start: *(.+)$/im.exec(answer.head)?.[1];
+	if (timing === undefined) return undefined;
+	const duration = (name: string) => Number(new RegExp(`\\b${name};dur=([\\d.]+)`).exec(timing)?.[1]);
+	return { sandboxMs: duration("sandbox"), initMs: duration("init") };
+}
+
+/** Builds the example and pushes it; returns its name in the registry. */
+export async function pushExample(daemon: LocalDaemon, example: Example): Promise<string> {
 	const builder = await findBuilder();
-	const example = await readExample("static");
 	await buildExample(example, builder, (line) => console.error(line));
 	const target = `${daemon.registry}/${example.image}:latest`;
 	await builder.push(example.image, target, { username: "AWS", password: daemon.credentials.registryPassword });
 	return target;
+}
+
+export async function pushStaticImage(daemon: LocalDaemon): Promise<string> {
+	return pushExample(daemon, await readExample("static"));
 }

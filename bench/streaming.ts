@@ -2,35 +2,23 @@
  * InvokeWithResponseStream beside a Node process that pipes: the first byte of an answer, and the rate of a large one. Its
  * 6 MB are the burst that every invocation has ahead of the rate limit of 2 MB/s, so that the limit is not what is measured.
  */
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
-import { findBuilder } from "../tools/builder.ts";
-import { buildExample, type Example } from "../tools/examples.ts";
 import type { LocalDaemon } from "../tools/local-daemon.ts";
+import { benchFunction } from "./bench-function.ts";
 import { plainRequest, signedRequest } from "./http-connection.ts";
-import { type Figure, summarize } from "./result.ts";
-import { SlipwayClient } from "./slipway-client.ts";
+import { startServer } from "./plain-processes.ts";
+import { type Figure, figure } from "./result.ts";
+import { type RunOptions, samples, twoCpusMiB } from "./run-options.ts";
+import { pushExample, SlipwayClient } from "./slipway-client.ts";
 
 const warmUp = 100;
-const firstByteSamples = 1_000;
-const rateSamples = 40;
+const proxy = "plain Node proxy, no sandbox";
 /** 95 pieces of 64 KiB and a little less than the burst of 6 MiB. */
 const pieces = 95;
 const pieceBytes = 64 * 1024;
 const functionName = "bench-stream";
-/** Memory of two vCPUs: the plain process beside it has no CPU limit either. */
-const wholeMachine = 2 * 1769;
-
-const example: Example = {
-	folder: join(import.meta.dirname, "streaming-function"),
-	name: "streaming",
-	image: "slipway-bench-streaming",
-	prepare: "c",
-	event: 0,
-};
-
 interface Timing {
 	/** From the request's first byte to the first one of the answer's body, milliseconds. */
 	firstMs: number;
@@ -94,16 +82,12 @@ class StreamConnection {
 	}
 }
 
-/** Two figures, stream.first and stream.rate. */
-export async function streaming(daemon: LocalDaemon): Promise<Figure[]> {
-	const builder = await findBuilder();
-	await buildExample(example, builder, (line) => console.error(line));
-	const target = `${daemon.registry}/${example.image}:latest`;
-	await builder.push(example.image, target, { username: "AWS", password: daemon.credentials.registryPassword });
+export async function streaming(daemon: LocalDaemon, options: RunOptions): Promise<Record<string, Figure>> {
+	const imageUri = await pushExample(daemon, benchFunction);
 	const setup = await SlipwayClient.open(daemon);
-	await setup.createFunction(functionName, target, { memoryMiB: wholeMachine });
+	await setup.createFunction(functionName, imageUri, { memoryMiB: twoCpusMiB });
 	setup.close();
-	await using broker = await startStreamingBroker(join(example.folder, "bootstrap"));
+	await using broker = await startServer("streaming-broker.ts", [join(benchFunction.folder, "bootstrap")]);
 	const ours = await StreamConnection.open(daemon.url);
 	const theirs = await StreamConnection.open(broker.url);
 	const pairs = async (count: number, event: number) => {
@@ -115,53 +99,36 @@ export async function streaming(daemon: LocalDaemon): Promise<Figure[]> {
 		return timings;
 	};
 	await pairs(warmUp, 0);
-	const first = await pairs(firstByteSamples, 0);
-	const large = await pairs(rateSamples, pieces);
+	const first = await pairs(samples(options, 1_000), 0);
+	const large = await pairs(samples(options, 40), pieces);
 	ours.close();
 	theirs.close();
-	return [firstByteFigure(first), rateFigure(large)];
+	return { "stream.first": firstByteFigure(first), "stream.rate": rateFigure(large) };
 }
 
 function firstByteFigure(timings: { ours: Timing; theirs: Timing }[]): Figure {
-	const summary = summarize(timings.map((each) => each.ours.firstMs));
-	const baseline = summarize(timings.map((each) => each.theirs.firstMs));
-	return {
-		key: "stream.first",
+	return figure({
 		name: "first byte of a streamed answer, warm",
 		unit: "ms",
-		summary,
-		baselines: [{ name: "plain Node proxy, no sandbox", summary: baseline }],
-		promise: { text: "at most 1 ms on top of the function", kept: summary.p50 - baseline.p50 <= 1 },
-	};
+		values: timings.map((each) => each.ours.firstMs),
+		baselines: { [proxy]: timings.map((each) => each.theirs.firstMs) },
+		how: "InvokeWithResponseStream, from the request's first byte to the first one of the answer's body",
+		promises: { "at most 1 ms on top of the function": ({ p50, of }) => p50 - of(proxy) <= 1 },
+	});
 }
 
 function rateFigure(timings: { ours: Timing; theirs: Timing }[]): Figure {
 	const rate = ({ wholeMs }: Timing) => (pieces * pieceBytes) / 1000 / wholeMs;
-	const summary = summarize(timings.map((each) => rate(each.ours)));
-	return {
-		key: "stream.rate",
-		name: "streamed answer of 6 MB, ahead of the rate limit",
+	return figure({
+		name: "streamed answer of 6 MB",
 		unit: "MB/s",
-		summary,
-		baselines: [{ name: "plain Node proxy, no sandbox", summary: summarize(timings.map((each) => rate(each.theirs))) }],
-	};
+		values: timings.map((each) => rate(each.ours)),
+		baselines: { [proxy]: timings.map((each) => rate(each.theirs)) },
+		how: "the 6 MB that every answer has ahead of the rate limit of 2 MB/s",
+	});
 }
 
 function streamRequest({ url, region, credentials }: LocalDaemon, event: number): Buffer {
 	const path = `/2021-11-15/functions/${functionName}/response-streaming-invocations`;
 	return signedRequest({ url, region, method: "POST", path, body: String(event) }, credentials);
-}
-
-async function startStreamingBroker(program: string): Promise<{ url: string } & AsyncDisposable> {
-	const words = ["--disable-warning=ExperimentalWarning", join(import.meta.dirname, "streaming-broker.ts"), program];
-	const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "inherit", "ipc"] }); // ends with this channel
-	const [line] = (await once(child.stdout as NonNullable<typeof child.stdout>, "data")) as [Buffer];
-	return {
-		url: `http://127.0.0.1:${String(line).trim()}`,
-		async [Symbol.asyncDispose]() {
-			const exited = once(child, "exit");
-			child.kill("SIGTERM");
-			await exited;
-		},
-	};
 }

@@ -14,35 +14,29 @@ import { pipeline } from "node:stream/promises";
 import { OverlayRootfsStore } from "../src/adapters/layers-overlay/overlay-rootfs-store.ts";
 import type { Digest } from "../src/core/image/digest.ts";
 import type { PackedLayer } from "../src/core/image/rootfs-store.ts";
-
-export interface BenchResult {
-	name: string;
-	unit: string;
-	value: number;
-	baseline: { name: string; value: number };
-	/** Ours by the baseline's; above 1 is faster than the baseline. */
-	ratio: number;
-}
+import { type Figure, figure } from "./result.ts";
+import type { RunOptions } from "./run-options.ts";
 
 const layerBytes = 200 * 1000 * 1000;
 const layerFiles = 10_000;
 const rounds = 3;
 const sourceFolder = "/usr/lib";
 
-export async function benchUnpack(): Promise<BenchResult[]> {
+/** Two figures, unpack (gzip) and unpack.zstd. */
+export async function unpack(options: RunOptions): Promise<Record<string, Figure>> {
 	const folder = mkdtempSync(join(tmpdir(), "slipway-bench-unpack-"));
 	try {
 		const tarFile = makeLayer(folder);
 		const diffId = await sha256(tarFile);
 		const megabytes = statSync(tarFile).size / 1e6;
-		const results: BenchResult[] = [];
-		for (const [compression, command, flag] of [
-			["gzip", "gzip", "-z"],
-			["zstd", "zstd", "--zstd"],
+		const figures: Record<string, Figure> = {};
+		for (const [key, compression, flag] of [
+			["unpack", "gzip", "-z"],
+			["unpack.zstd", "zstd", "--zstd"],
 		] as const) {
-			if (!available(command)) continue;
+			if (!available(compression)) continue;
 			const blob = join(folder, `layer.${compression}`);
-			execFileSync("sh", ["-c", `${command} -c "$1" > "$2"`, "sh", tarFile, blob]);
+			execFileSync("sh", ["-c", `${compression} -c "$1" > "$2"`, "sh", tarFile, blob]);
 			const layer: PackedLayer = {
 				digest: await sha256(blob),
 				diffId,
@@ -50,18 +44,20 @@ export async function benchUnpack(): Promise<BenchResult[]> {
 				size: statSync(blob).size,
 				path: blob,
 			};
-			const times = await measure(folder, layer, flag);
-			const value = megabytes / times.ours;
-			for (const [name, seconds] of [
-				[`tar ${flag} -xf`, times.tar],
-				[`tar ${flag} -xf && sync -f`, times.tarSync],
-			] as const) {
-				const baseline = { name, value: megabytes / seconds };
-				results.push({ name: `unpack ${compression}`, unit: "MB/s", value, baseline, ratio: value / baseline.value });
-			}
+			const times = await measure(folder, layer, flag, options.quick ? 1 : rounds);
+			const rate = (seconds: number[]) => seconds.map((each) => megabytes / each);
+			const tar = `tar ${flag} -xf`;
+			figures[key] = figure({
+				name: `unpacking a layer, ${compression}`,
+				unit: "MB/s",
+				values: rate(times.ours),
+				baselines: { [tar]: rate(times.tar), [`${tar} && sync -f`]: rate(times.tarSync) },
+				how: `${layerFiles.toLocaleString("en-US")} files of 200 MB, verified and synced to the disk`,
+				promises: { "at least half of tar's speed": ({ p50, of }) => p50 >= of(tar) / 2 },
+			});
 			rmSync(blob);
 		}
-		return results;
+		return figures;
 	} finally {
 		rmSync(folder, { recursive: true, force: true });
 	}
@@ -102,7 +98,7 @@ function makeLayer(folder: string): string {
 	return tarFile;
 }
 
-async function measure(folder: string, layer: PackedLayer, flag: string) {
+async function measure(folder: string, layer: PackedLayer, flag: string, rounds: number) {
 	const times = { ours: [] as number[], tar: [] as number[], tarSync: [] as number[] };
 	for (let round = 0; round < rounds; round++) {
 		const target = join(folder, "tar");
@@ -125,11 +121,7 @@ async function measure(folder: string, layer: PackedLayer, flag: string) {
 		}
 		rmSync(root, { recursive: true });
 	}
-	return { ours: median(times.ours), tar: median(times.tar), tarSync: median(times.tarSync) };
-}
-
-function median(values: number[]): number {
-	return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+	return times;
 }
 
 async function sha256(path: string): Promise<Digest> {
@@ -146,9 +138,3 @@ function available(command: string): boolean {
 		return false;
 	}
 }
-
-if (import.meta.main)
-	for (const { name, unit, value, baseline, ratio } of await benchUnpack())
-		console.log(
-			`${name}: ${value.toFixed(0)} ${unit}, ${baseline.name}: ${baseline.value.toFixed(0)} ${unit}, ratio ${ratio.toFixed(2)}`,
-		);

@@ -1,11 +1,11 @@
-// A runtime that streams: the event is a number of pieces of 64 KiB, and 0 stands for one piece of 16 bytes. The Runtime API's
-// client is that of examples/functions/static.
+// The benches' own function. Its event is a number: of pieces of 64 KiB to stream, where 0 stands for one piece of 16 bytes; a
+// negative one is answered plainly after so many milliseconds. The Runtime API's client is that of examples/functions/static.
 
 typedef unsigned long usize;
 typedef long isize;
 
 #if defined(__x86_64__)
-enum { SYS_read = 0, SYS_write = 1, SYS_close = 3, SYS_pause = 34, SYS_socket = 41, SYS_connect = 42, SYS_exit = 231 };
+enum { SYS_read = 0, SYS_write = 1, SYS_close = 3, SYS_nanosleep = 35, SYS_socket = 41, SYS_connect = 42, SYS_exit = 231 };
 static isize call(isize number, isize a, isize b, isize c) {
 	isize result;
 	__asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
@@ -13,7 +13,7 @@ static isize call(isize number, isize a, isize b, isize c) {
 }
 __asm__(".globl _start\n_start:\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall run\n");
 #elif defined(__aarch64__)
-enum { SYS_read = 63, SYS_write = 64, SYS_close = 57, SYS_ppoll = 73, SYS_socket = 198, SYS_connect = 203, SYS_exit = 94 };
+enum { SYS_read = 63, SYS_write = 64, SYS_close = 57, SYS_nanosleep = 101, SYS_socket = 198, SYS_connect = 203, SYS_exit = 94 };
 static isize call(isize number, isize a, isize b, isize c) {
 	register isize x8 __asm__("x8") = number;
 	register isize x0 __asm__("x0") = a;
@@ -128,6 +128,17 @@ static char *readAnswer(usize *bodyLength) {
 // A chunk of HTTP/1.1: its length in hexadecimal, the bytes, and a line's end.
 static char piece[5 + 2 + 65536 + 2] = "10000\r\n";
 
+static void answerAfter(const char *digits, usize length) {
+	isize milliseconds = 0;
+	for (usize i = 0; i < length && digits[i] >= '0' && digits[i] <= '9'; i++) milliseconds = milliseconds * 10 + (digits[i] - '0');
+	isize time[2] = {milliseconds / 1000, milliseconds % 1000 * 1000000};
+	call(SYS_nanosleep, (isize)time, 0, 0);
+	char *end = append(append(request, "POST /2018-06-01/runtime/invocation/"), id);
+	end = append(end, "/response HTTP/1.1\r\nHost: runtime\r\nContent-Length: 2\r\n\r\n{}");
+	sendAll(request, (usize)(end - request));
+	readAnswer(&length);
+}
+
 __attribute__((used)) void run(isize *stack) {
 	char **environment = (char **)(stack + 1 + *stack + 1);
 	for (; *environment; environment++)
@@ -145,6 +156,10 @@ __attribute__((used)) void run(isize *stack) {
 		usize length, count = 0;
 		sendAll(next, sizeof next - 1);
 		char *event = readAnswer(&length);
+		if (length > 0 && event[0] == '-') {
+			answerAfter(event + 1, length - 1);
+			continue;
+		}
 		for (usize i = 0; i < length && event[i] >= '0' && event[i] <= '9'; i++) count = count * 10 + (usize)(event[i] - '0');
 		char *end = append(request, "POST /2018-06-01/runtime/invocation/");
 		end = append(append(end, id), "/response HTTP/1.1\r\nHost: runtime\r\nTransfer-Encoding: chunked\r\n");

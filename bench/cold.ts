@@ -1,0 +1,96 @@
+/** Cold starts of one function at a time, each beside the same program started by other means. */
+import { readExample } from "../tools/examples.ts";
+import type { LocalDaemon } from "../tools/local-daemon.ts";
+import { bareAnswer, bareProcess, dockerRun, emulator, imageCommand, ociRun, staticCommand } from "./cold-baselines.ts";
+import { coldTimes, stagesOf } from "./cold-times.ts";
+import { unpackImage } from "./image-root.ts";
+import { type Figure, figure, type Measured, steadyTail } from "./result.ts";
+import { type RunOptions, samples, twoCpusMiB } from "./run-options.ts";
+import { pushExample, pushStaticImage, SlipwayClient } from "./slipway-client.ts";
+
+/** More than the functions that have sandboxes standing ready (16): each is at its turn the one without demand for longest. */
+const functionsWithoutSpare = 40;
+
+export async function coldCreated(daemon: LocalDaemon, options: RunOptions): Promise<Record<string, Figure>> {
+	const imageUri = await pushStaticImage(daemon);
+	const client = await SlipwayClient.open(daemon);
+	await client.createFunction("bench-created", imageUri);
+	const baselines = [await bareProcess(await staticCommand(), { do: "last" })];
+	const rounds = samples(options, 200);
+	const run = { client, functions: ["bench-created"], event: {}, spare: true, rounds, baselines };
+	const { ours, stages, theirs } = await coldTimes(run);
+	client.close();
+	return {
+		"cold.created": figure({
+			name: "cold start of a static binary, sandbox standing ready",
+			unit: "ms",
+			values: ours,
+			baselines: theirs,
+			how: `HTTP request in to response out of a function at zero whose next sandbox is created and not started, ${stagesOf(stages)}`,
+			promises: {
+				"at most 3 ms": ({ p50 }) => p50 <= 3,
+				"faster than the bare process spawned from Node": ({ p50, of }) => p50 < of(bareAnswer),
+				...steadyTail,
+			},
+		}),
+	};
+}
+
+export async function coldStatic(daemon: LocalDaemon, options: RunOptions): Promise<Record<string, Figure>> {
+	const imageUri = await pushStaticImage(daemon);
+	const client = await SlipwayClient.open(daemon);
+	const functions = Array.from({ length: functionsWithoutSpare }, (_, index) => `bench-static-${index}`);
+	for (const name of functions) await client.createFunction(name, imageUri);
+	const bare = bareProcess(await staticCommand(), { do: "last" });
+	const baselines = await Promise.all([bare, ociRun("crun"), ociRun("runc"), dockerRun()]);
+	const rounds = samples(options, 200);
+	const { ours, stages, theirs } = await coldTimes({ client, functions, event: {}, spare: false, rounds, baselines });
+	client.close();
+	return {
+		"cold.static": figure({
+			name: "cold start of a static binary, sandbox made for it",
+			unit: "ms",
+			values: ours,
+			baselines: theirs,
+			how: `HTTP request in to response out of a function at zero without a sandbox standing ready, networks and /tmp disks pooled, ${stagesOf(stages)}; ${functionsWithoutSpare} functions in turn`,
+			promises: {
+				"at most 14 ms": ({ p50 }) => p50 <= 14,
+				"docker run at least 40 times slower": ({ p50, of }) => of("docker run --rm") >= 40 * p50,
+				...steadyTail,
+			},
+		}),
+	};
+}
+
+export const coldNode = (daemon: LocalDaemon, options: RunOptions) => coldImage(daemon, options, "node");
+export const coldPython = (daemon: LocalDaemon, options: RunOptions) => coldImage(daemon, options, "python");
+
+/** An example on one of the base images, with the real runtime client. */
+async function coldImage(
+	daemon: LocalDaemon,
+	options: RunOptions,
+	language: "node" | "python",
+): Promise<Record<string, Figure>> {
+	const example = await readExample(language);
+	const imageUri = await pushExample(daemon, example);
+	using root = await unpackImage(example.image);
+	const client = await SlipwayClient.open(daemon);
+	const name = `bench-${language}`;
+	await client.createFunction(name, imageUri, { memoryMiB: twoCpusMiB, timeoutS: 30 });
+	const baselines = [await bareProcess(imageCommand(root), example.event), await emulator(root, example.event)];
+	const rounds = samples(options, 150);
+	const run = { client, functions: [name], event: example.event, spare: true, rounds, baselines };
+	const { ours, stages, theirs } = await coldTimes(run);
+	client.close();
+	const promise = ({ p50, of }: Measured) => p50 <= 1.1 * of(bareAnswer);
+	return {
+		[`cold.${language}`]: figure({
+			name: `cold start of a ${language === "node" ? "Node" : "Python"} function with its runtime client`,
+			unit: "ms",
+			values: ours,
+			baselines: theirs,
+			how: `as cold.created, with memory for two CPUs; ${stagesOf(stages)}; the bare process has the image's own files (chroot), the same client and handler, and a server for one event`,
+			promises: { "at most 1.1 times the bare process with the same code": promise, ...steadyTail },
+		}),
+	};
+}
