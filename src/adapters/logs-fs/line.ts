@@ -1,5 +1,5 @@
 /**
- * A segment's line: `[timestamp,"stream","message",sequence]`, JSON. Lines of releases before 0.4 have no sequence. Read
+ * A segment's line: `[timestamp,"stream","message",sequence]`, JSON. Lines of the first release have no sequence. Read
  * as bytes as far as that says whether a line is wanted at all: JSON.parse costs ten times as much.
  */
 import type { IngestedLogEvent } from "../../core/log/log-store.ts";

@@ -204,8 +204,12 @@ export class FunctionPool {
 				this.#finishing.add(sandbox, result.functionError !== undefined && sandbox.initializationType === "on-demand");
 			return result;
 		} catch (error) {
+			// It ended while it waited, which its own end has told of or will: the event goes to another.
+			if (isSlipwayError(error) && error.reason === sandboxGone) {
+				this.#end(sandbox, "failure");
+				return this.invoke(request);
+			}
 			this.#discard(sandbox, error);
-			if (isSlipwayError(error) && error.reason === sandboxGone) return this.invoke(request);
 			throw error;
 		}
 	}
