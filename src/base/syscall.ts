@@ -24,21 +24,35 @@ const { functions: libc } = ffi.dlopen(null, {
 	setsockopt: { return: i32, arguments: [i32, i32, i32, "buffer", "uint32"] },
 	ioctl: { return: i32, arguments: [i32, "uint64", "buffer"] },
 	pipe2: { return: i32, arguments: ["buffer", i32] },
+	socketpair: { return: i32, arguments: [i32, i32, i32, "buffer"] },
 	mknod: { return: i32, arguments: ["string", "uint32", "uint64"] },
 	lsetxattr: { return: i32, arguments: ["string", "string", "buffer", "uint64", i32] },
 	lgetxattr: { return: "int64", arguments: ["string", "string", "buffer", "uint64"] },
 	flock: { return: i32, arguments: [i32, i32] },
 	syncfs: { return: i32, arguments: [i32] },
+	sync_file_range: { return: i32, arguments: [i32, "int64", "int64", "uint32"] },
 	futimens: { return: i32, arguments: [i32, "buffer"] },
 	utimensat: { return: i32, arguments: [i32, "string", "buffer", i32] },
 	capset: { return: i32, arguments: ["buffer", "buffer"] },
 	lseek: { return: "int64", arguments: [i32, "int64", i32] },
 	syscall: { return: "int64", arguments: ["int64", i32, "string", "buffer", "uint64"] },
+	close: { return: i32, arguments: [i32] },
+	send: { return: "int64", arguments: [i32, "buffer", "uint64", i32] },
+	recv: { return: "int64", arguments: [i32, "buffer", "uint64", i32] },
+	waitid: { return: i32, arguments: [i32, "uint32", "buffer", i32] },
+	epoll_create1: { return: i32, arguments: [i32] },
+	epoll_ctl: { return: i32, arguments: [i32, i32, i32, "buffer"] },
+	epoll_wait: { return: i32, arguments: [i32, "buffer", i32, i32] },
 	posix_spawn: { return: i32, arguments: ["buffer", "string", "buffer", "pointer", "buffer", "buffer"] },
 	posix_spawn_file_actions_init: { return: i32, arguments: ["buffer"] },
 	posix_spawn_file_actions_adddup2: { return: i32, arguments: ["buffer", i32, i32] },
 	posix_spawn_file_actions_addclose: { return: i32, arguments: ["buffer", i32] },
 	posix_spawn_file_actions_destroy: { return: i32, arguments: ["buffer"] },
+});
+
+/** The same entry once more, for system calls that take numbers only. */
+const { functions: numeric } = ffi.dlopen(null, {
+	syscall: { return: "int64", arguments: ["int64", "int64", "int64"] },
 });
 
 const errnoPointer = libc.__errno_location();
@@ -50,7 +64,8 @@ function check(syscall: string, result: number, detail = ""): number {
 	throw failure(syscall, errno, detail);
 }
 
-function failure(syscall: string, errno: number, detail: string): Error {
+/** The error that Node itself would throw for this number of errno(3). */
+export function failure(syscall: string, errno: number, detail = ""): Error {
 	const code = errorNames.get(errno) ?? `errno ${errno}`;
 	return Object.assign(new Error(`${code}: ${syscall}${detail && ` ${detail}`}`), { code, errno: -errno, syscall });
 }
@@ -67,6 +82,7 @@ export const MS_REMOUNT = 32n;
 export const MS_BIND = 4096n;
 export const MS_REC = 16384n;
 export const MS_PRIVATE = 1n << 18n;
+export const MS_SHARED = 1n << 20n;
 
 /** umount2(2). */
 export function umount(target: string, flags = 0): void {
@@ -158,6 +174,94 @@ export function waitpid(pid: number): WaitStatus | undefined {
 	return signal === 0 ? { code: (word >> 8) & 0xff, signal: undefined } : { code: undefined, signal };
 }
 
+/**
+ * waitid(2) with WNOWAIT on every child: a process id of one that has ended and that nobody has waited for yet, or
+ * undefined. It takes nothing: whose child it is may still wait for it. Always the same one, until that happens.
+ */
+export function peekEndedChild(): number | undefined {
+	const P_ALL = 0;
+	const WNOHANG_WEXITED_WNOWAIT = 1 | 4 | 0x1000000;
+	const siginfo = Buffer.alloc(128);
+	try {
+		check("waitid", libc.waitid(P_ALL, 0, siginfo, WNOHANG_WEXITED_WNOWAIT));
+	} catch (error) {
+		if (error instanceof Error && "code" in error && error.code === "ECHILD") return undefined;
+		throw error;
+	}
+	return siginfo.readInt32LE(SIGINFO_PID_AT) || undefined;
+}
+/** After signo, errno, code and four bytes that align the union (64-bit machines). */
+const SIGINFO_PID_AT = 16;
+
+/** pidfd_open(2): a descriptor that polls readable when the process has ended; close-on-exec. Linux 5.3. */
+export function pidfdOpen(pid: number): number {
+	const SYS_PIDFD_OPEN = 434n;
+	return check("pidfd_open", Number(numeric.syscall(SYS_PIDFD_OPEN, BigInt(pid), 0n)), `${pid}`);
+}
+
+/** epoll_create1(2), close-on-exec. */
+export function epollCreate(): number {
+	return check("epoll_create1", libc.epoll_create1(0o2000000));
+}
+
+/** struct epoll_event is packed on x86-64 alone (epoll_event(3type)). */
+const EPOLL_EVENT = process.arch === "x64" ? { bytes: 12, dataAt: 4 } : { bytes: 16, dataAt: 8 };
+const EPOLLIN = 1;
+
+/** epoll_ctl(2) EPOLL_CTL_ADD for reading; `data` is a number below 2³² that `epollReady` gives back. Closing `fd` takes it out. */
+export function epollAdd(epoll: number, fd: number, data: number): void {
+	const event = Buffer.alloc(EPOLL_EVENT.bytes);
+	event.writeUInt32LE(EPOLLIN, 0);
+	event.writeUInt32LE(data, EPOLL_EVENT.dataAt);
+	check("epoll_ctl", libc.epoll_ctl(epoll, 1, fd, event));
+}
+
+/** epoll_wait(2) without waiting: the data of up to `max` descriptors that are ready. */
+export function epollReady(epoll: number, max: number): number[] {
+	const events = Buffer.alloc(EPOLL_EVENT.bytes * max);
+	const count = check("epoll_wait", libc.epoll_wait(epoll, events, max, 0));
+	return Array.from({ length: count }, (_, at) => events.readUInt32LE(at * EPOLL_EVENT.bytes + EPOLL_EVENT.dataAt));
+}
+
+/**
+ * socket(2): rtnetlink(7) in the calling thread's network namespace, where it stays, with short acknowledgements that have
+ * the kernel's reason in words; close-on-exec.
+ */
+export function routeSocket(): number {
+	const [AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_ROUTE] = [16, 3 | 0o2000000, 0];
+	const [SOL_NETLINK, NETLINK_CAP_ACK, NETLINK_EXT_ACK] = [270, 10, 11];
+	const fd = check("socket", libc.socket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_ROUTE), "NETLINK_ROUTE");
+	const one = Buffer.from([1, 0, 0, 0]);
+	for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK])
+		check("setsockopt", libc.setsockopt(fd, SOL_NETLINK, option, one, one.length));
+	return fd;
+}
+
+/** close(2), of a descriptor that was opened here: of those, Node's own closeSync warns in a worker thread. */
+export function close(fd: number): void {
+	check("close", libc.close(fd));
+}
+
+/** send(2): one datagram to where the socket is connected; a netlink socket's is the kernel. */
+export function send(fd: number, data: Buffer): void {
+	check("send", Number(libc.send(fd, data, BigInt(data.length), 0)));
+}
+
+/** recv(2) of one datagram, without waiting: its length, cut to the buffer's. Throws EAGAIN when there is none. */
+export function receive(fd: number, buffer: Buffer): number {
+	const MSG_DONTWAIT = 0x40;
+	return check("recv", Number(libc.recv(fd, buffer, BigInt(buffer.length), MSG_DONTWAIT)));
+}
+
+/** netdevice(7) SIOCGIFINDEX, in the network namespace of any socket. Throws ENODEV for a name that there is not. */
+export function interfaceIndex(fd: number, name: string): number {
+	const SIOCGIFINDEX = 0x8933n;
+	const ifreq = Buffer.alloc(40);
+	ifreq.write(name, 0, 15);
+	check("ioctl", libc.ioctl(fd, SIOCGIFINDEX, ifreq), `SIOCGIFINDEX ${name}`);
+	return ifreq.readInt32LE(16);
+}
+
 const AF_INET = 2;
 const SOCK_STREAM_CLOEXEC_NONBLOCK = 1 | 0o2000000 | 0o4000;
 
@@ -199,6 +303,13 @@ export function pipe(): { read: number; write: number } {
 	const fds = Buffer.alloc(8);
 	check("pipe2", libc.pipe2(fds, 0o2000000));
 	return { read: fds.readInt32LE(0), write: fds.readInt32LE(4) };
+}
+
+/** socketpair(2): two connected stream sockets of this machine, close-on-exec. */
+export function socketPair(): readonly [number, number] {
+	const fds = Buffer.alloc(8);
+	check("socketpair", libc.socketpair(1, 1 | 0o2000000, 0, fds));
+	return [fds.readInt32LE(0), fds.readInt32LE(4)];
 }
 
 /** mknod(2); `mode` carries the type bits. */
@@ -269,6 +380,11 @@ export function lutimens(path: SyscallPath, time: FileTime): void {
 /** syncfs(2): everything written to the file system of `fd` is on the disk. Takes as long as the disk does. */
 export function syncfs(fd: number): void {
 	check("syncfs", libc.syncfs(fd));
+}
+
+/** sync_file_range(2) with SYNC_FILE_RANGE_WRITE: the disk begins to write what the whole file has waiting; nothing is waited for. */
+export function startWriteback(fd: number): void {
+	check("sync_file_range", libc.sync_file_range(fd, 0n, 0n, 2));
 }
 
 /** prctl(2) PR_SET_PDEATHSIG: SIGKILL for this process when its parent dies. */

@@ -1,21 +1,23 @@
-import type { SandboxLimits, SandboxSpec } from "../../core/sandbox/sandbox-runtime.ts";
-import { seccompProfile } from "./seccomp-profile.ts";
+import { launcherCapabilities, STAGE } from "./attach-script.ts";
 
-/** What the host side of one sandbox is made of. */
-export interface BundleParts {
+/** What the host side of one blank sandbox is made of. */
+export interface BlankParts {
 	networkPath: string;
 	/** Of the process namespace, whose first process is ours. */
 	processesPath: string;
-	tmpPath: string;
+	/** The root of every blank sandbox: the launcher and mount points, nothing else. */
+	rootPath: string;
+	/** What is mounted in here later appears in the sandbox. */
+	stagePath: string;
 	/** Files that appear read-only in the sandbox's /etc. */
-	etc: { hosts: string; hostname: string; resolvConf: string; passwd: string | undefined };
+	etc: { hosts: string; hostname: string; resolvConf: string };
 	/** Absolute, from the top of the cgroup hierarchies. */
 	cgroupsPath: string;
-	/** Added to the image's environment. */
-	environment: Readonly<Record<string, string>>;
-	swapLimit: boolean;
 	cgroupNamespace: boolean;
 }
+
+/** The launcher's place in the blank root. */
+export const LAUNCHER = "/launcher";
 
 /** The mount points that a root file system must hold as real directories and files, never as links: `checkRootfs`. */
 export const mountPoints = {
@@ -23,18 +25,10 @@ export const mountPoints = {
 	files: ["etc/hosts", "etc/hostname", "etc/resolv.conf"],
 } as const;
 
-/**
- * The kernel gives CPU time out by period. A sandbox with 7 % of a CPU and the usual 100 ms would run 7 ms and then stand
- * still for 93; with 20 ms (which is also what has been measured of Lambda) it never stands still for longer than 19.
- */
-const CPU_PERIOD_US = 20_000;
-/** The kernel's own minimum for a quota (kernel: sched-bwc.rst). */
-const CPU_MIN_QUOTA_US = 1_000;
 /** Between the default 0 and the 1000 of "kill me first": when the machine runs out of memory, a sandbox dies before the daemon. */
 export const OOM_SCORE_ADJUST = 500;
 /** As Docker's. Pages in it count against the memory limit. */
 const SHM_BYTES = 64 << 20;
-const MIB = 1 << 20;
 
 /** As Docker's default (moby: oci/defaults.go). */
 const maskedPaths = [
@@ -53,15 +47,15 @@ const maskedPaths = [
 ];
 const readonlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-const seccomp = seccompProfile(process.arch);
+const BLANK_PIDS = 16;
 
-/** The container's configuration (runtime-spec 1.0.2, config.md). */
-export function bundleConfig(spec: SandboxSpec, parts: BundleParts): unknown {
+/** The configuration (runtime-spec 1.0.2, config.md) of a container that could become any function's sandbox. */
+export function blankConfig(parts: BlankParts): unknown {
 	return {
 		ociVersion: "1.0.2",
 		hostname: "sandbox",
-		root: { path: spec.rootfs, readonly: spec.readonlyRoot },
-		process: processConfig(spec, spec.limits, parts.environment),
+		root: { path: parts.rootPath, readonly: true },
+		process: launcherProcess(LAUNCHER, launcherCapabilities),
 		mounts: mounts(parts),
 		linux: {
 			namespaces: [
@@ -73,39 +67,42 @@ export function bundleConfig(spec: SandboxSpec, parts: BundleParts): unknown {
 				...(parts.cgroupNamespace ? [{ type: "cgroup" }] : []),
 			],
 			cgroupsPath: parts.cgroupsPath,
-			resources: resources(spec.limits, parts.swapLimit),
+			// The limits of memory, CPU and processes are written when they are known.
+			resources: { devices: [{ allow: false, access: "rwm" }], pids: { limit: BLANK_PIDS } },
+			// So that mounts in the stage arrive; nothing goes the other way.
+			rootfsPropagation: "rslave",
 			maskedPaths,
 			readonlyPaths,
-			seccomp,
 		},
 	};
 }
 
-/** A process of the container, the first or a further one (runtime-spec 1.0.2, config.md, "Process"). */
-export function processConfig(
-	program: Pick<SandboxSpec, "args" | "env" | "cwd" | "user">,
-	limits: SandboxLimits,
-	environment: Readonly<Record<string, string>>,
-) {
+/** The launcher as a process of the container (runtime-spec 1.0.2, config.md, "Process"). What it executes has no capability. */
+export function launcherProcess(path: string, capabilities: readonly string[]) {
 	return {
 		terminal: false,
-		user: { uid: program.user.uid, gid: program.user.gid },
-		args: program.args,
-		env: Object.entries({ ...program.env, ...environment }).map(([name, value]) => `${name}=${value}`),
-		cwd: program.cwd,
-		capabilities: { bounding: [], effective: [], inheritable: [], permitted: [], ambient: [] },
+		user: { uid: 0, gid: 0 },
+		args: [path],
+		env: [],
+		cwd: "/",
+		capabilities: {
+			bounding: capabilities,
+			effective: capabilities,
+			permitted: capabilities,
+			inheritable: [],
+			ambient: [],
+		},
 		noNewPrivileges: true,
 		oomScoreAdj: OOM_SCORE_ADJUST,
 		// RLIMIT_NPROC would count every process of that user on the machine; the pids controller counts the sandbox's.
 		rlimits: [
-			{ type: "RLIMIT_NOFILE", soft: limits.openFiles, hard: limits.openFiles },
 			{ type: "RLIMIT_CORE", soft: 0, hard: 0 },
 			{ type: "RLIMIT_MEMLOCK", soft: 64 * 1024, hard: 64 * 1024 },
 		],
 	};
 }
 
-function mounts(parts: BundleParts): unknown[] {
+function mounts(parts: BlankParts): unknown[] {
 	const bindReadOnly = (source: string, destination: string) => ({
 		destination,
 		source,
@@ -134,21 +131,9 @@ function mounts(parts: BundleParts): unknown[] {
 			source: "cgroup",
 			options: ["nosuid", "noexec", "nodev", "relatime", "ro"],
 		},
-		{ destination: "/tmp", type: "bind", source: parts.tmpPath, options: ["bind", "nosuid", "nodev"] },
+		{ destination: STAGE, type: "bind", source: parts.stagePath, options: ["rbind", "rslave"] },
 		bindReadOnly(parts.etc.hosts, "/etc/hosts"),
 		bindReadOnly(parts.etc.hostname, "/etc/hostname"),
 		bindReadOnly(parts.etc.resolvConf, "/etc/resolv.conf"),
-		...(parts.etc.passwd === undefined ? [] : [bindReadOnly(parts.etc.passwd, "/etc/passwd")]),
 	];
-}
-
-function resources(limits: SandboxLimits, swapLimit: boolean): unknown {
-	const memory = limits.memoryMiB * MIB;
-	return {
-		devices: [{ allow: false, access: "rwm" }],
-		// Swap as large as memory means, in the specification's words, memory and swap together: no swap at all.
-		memory: swapLimit ? { limit: memory, swap: memory } : { limit: memory },
-		cpu: { period: CPU_PERIOD_US, quota: Math.max(CPU_MIN_QUOTA_US, Math.round(limits.cpus * CPU_PERIOD_US)) },
-		pids: { limit: limits.pids },
-	};
 }

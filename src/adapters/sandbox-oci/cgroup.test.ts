@@ -36,7 +36,7 @@ test("version 1: one hierarchy a controller", async (t) => {
 	const root = fixture(t, version1);
 	const host = openCgroupHost(root);
 	assert.equal(host.version, 1);
-	assert.equal(host.swap, false);
+
 	assert.deepEqual(host.children("g"), ["a"]);
 	assert.deepEqual(host.children("nothing"), []);
 	const group = host.group("g/a");

@@ -1,24 +1,49 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import type { Clock } from "../../base/clock.ts";
 import { systemCode } from "../../base/error.ts";
-import { becomeSubreaper, type WaitStatus, waitpid } from "../../base/syscall.ts";
+import {
+	becomeSubreaper,
+	close,
+	epollAdd,
+	epollCreate,
+	epollReady,
+	peekEndedChild,
+	pidfdOpen,
+	type WaitStatus,
+	waitpid,
+} from "../../base/syscall.ts";
 
 /** Zombies that nobody claimed for a whole period are strays; longer than libuv ever needs to collect its own children. */
 const SWEEP_MS = 5_000;
 
 const VIGIL_MS = 1_000;
+/** How many ended processes one system call tells of; there may be more calls. */
+const READY_AT_ONCE = 64;
+
+interface Watch {
+	onExit: (status: WaitStatus) => void;
+	/** A descriptor of the process; undefined when this process may have no more of them. */
+	pidfd: number | undefined;
+}
 
 /**
  * Collects the exit status of processes that are our children without having been spawned by Node: a container's first
  * process, orphaned by the runtime program that made it and handed to us as the nearest subreaper (prctl(2)). It waits
- * for known process ids only: `waitpid(-1)` would steal the children of libuv.
+ * for known process ids only: `waitpid(-1)` would steal the children of libuv. A process descriptor each (pidfd_open(2)),
+ * all in one epoll(7), tells which of them have ended, so that the work grows with those and not with all that run.
  */
 export class ChildReaper implements Disposable {
 	readonly #clock: Clock;
-	readonly #watched = new Map<number, (status: WaitStatus) => void>();
+	readonly #epoll = epollCreate();
+	readonly #watched = new Map<number, Watch>();
+	/** Of those without a descriptor of their own: to be asked for one by one. */
+	readonly #unpolled = new Set<number>();
 	readonly #onSigchld = () => this.#collect();
 	#suspects = new Set<number>();
+	/** Valid for one turn of the event loop: many ask for it at once when many sandboxes end. */
+	#zombies: readonly number[] | undefined;
 	#cancelSweep: () => void = () => {};
+	#disposed = false;
 	/** While somebody waits for a process, this one has something to live for; a signal handler alone would not keep it. */
 	#vigil: NodeJS.Timeout | undefined;
 
@@ -32,23 +57,57 @@ export class ChildReaper implements Disposable {
 	/** Calls back once, when the process has ended; its id stays taken until then. Throws ECHILD when it is not our child. */
 	watch(pid: number, onExit: (status: WaitStatus) => void): void {
 		const status = waitpid(pid);
-		if (status) queueMicrotask(() => onExit(status));
-		else {
-			this.#watched.set(pid, onExit);
-			this.#vigil ??= setInterval(() => this.#collect(), VIGIL_MS);
+		if (status) {
+			queueMicrotask(() => onExit(status));
+			return;
+		}
+		const pidfd = this.#poll(pid);
+		if (pidfd === undefined) this.#unpolled.add(pid);
+		this.#watched.set(pid, { onExit, pidfd });
+		this.#vigil ??= setInterval(() => this.#collect(), VIGIL_MS);
+	}
+
+	#poll(pid: number): number | undefined {
+		let pidfd: number;
+		try {
+			pidfd = pidfdOpen(pid);
+		} catch (error) {
+			if (systemCode(error) === "EMFILE" || systemCode(error) === "ENFILE") return undefined;
+			throw error;
+		}
+		try {
+			epollAdd(this.#epoll, pidfd, pid);
+			return pidfd;
+		} catch (error) {
+			close(pidfd);
+			// Past the bound on what one user may watch (/proc/sys/fs/epoll/max_user_watches), or out of memory for it.
+			if (systemCode(error) === "ENOSPC" || systemCode(error) === "ENOMEM") return undefined;
+			throw error;
 		}
 	}
 
 	#collect(): void {
-		for (const [pid, onExit] of this.#watched) {
-			const status = waitOrLost(pid);
-			if (!status) continue;
-			this.#watched.delete(pid);
-			onExit(status);
+		for (const pid of this.#unpolled) this.#collectOne(pid);
+		for (let ended = READY_AT_ONCE; ended === READY_AT_ONCE && !this.#disposed; ) {
+			const ready = epollReady(this.#epoll, READY_AT_ONCE);
+			// A thread group whose first thread alone has ended is not over, though some kernels call it ready: no busy loop.
+			ended = ready.filter((pid) => this.#collectOne(pid)).length;
 		}
 		if (this.#watched.size > 0) return;
 		clearInterval(this.#vigil);
 		this.#vigil = undefined;
+	}
+
+	/** False while it runs. */
+	#collectOne(pid: number): boolean {
+		const status = waitOrLost(pid);
+		if (!status) return false;
+		const watch = this.#watched.get(pid);
+		this.#watched.delete(pid);
+		this.#unpolled.delete(pid);
+		if (watch?.pidfd !== undefined) close(watch.pidfd);
+		watch?.onExit(status);
+		return true;
 	}
 
 	#scheduleSweep(): void {
@@ -60,7 +119,7 @@ export class ChildReaper implements Disposable {
 
 	/** Collects children that were already dead at the last sweep: what a killed runtime program left behind. Returns how many. */
 	sweep(): number {
-		const zombies = zombieChildren().filter((pid) => !this.#watched.has(pid));
+		const zombies = this.#zombieChildren().filter((pid) => !this.#watched.has(pid));
 		const strays = zombies.filter((pid) => this.#suspects.has(pid));
 		this.#suspects = new Set(zombies);
 		return strays.filter(collectStray).length;
@@ -71,14 +130,29 @@ export class ChildReaper implements Disposable {
 	 * has it: to be called when no more are expected from there. libuv's own children are all in ours.
 	 */
 	collectStraysOf(namespace: string): void {
-		for (const pid of zombieChildren())
+		for (const pid of this.#zombieChildren())
 			if (!this.#watched.has(pid) && namespaceOf(pid) === namespace) collectStray(pid);
 	}
 
+	#zombieChildren(): readonly number[] {
+		if (!this.#zombies) {
+			this.#zombies = zombieChildren();
+			setImmediate(() => {
+				this.#zombies = undefined;
+			}).unref();
+		}
+		return this.#zombies;
+	}
+
 	[Symbol.dispose](): void {
+		if (this.#disposed) return;
+		this.#disposed = true;
 		this.#cancelSweep();
 		clearInterval(this.#vigil);
 		process.off("SIGCHLD", this.#onSigchld);
+		for (const { pidfd } of this.#watched.values()) if (pidfd !== undefined) close(pidfd);
+		this.#watched.clear();
+		close(this.#epoll);
 	}
 }
 
@@ -113,6 +187,8 @@ export function namespaceOf(pid: number): string {
 }
 
 function zombieChildren(): number[] {
+	// Mostly there is none, and then nobody needs to look at every child.
+	if (peekEndedChild() === undefined) return [];
 	const children = readdirSync("/proc/self/task").flatMap((task) =>
 		readIfThere(`/proc/self/task/${task}/children`).split(" "),
 	);

@@ -7,12 +7,14 @@ import type { Log } from "../../base/log.ts";
 import { DnsForwarder } from "./dns-forwarder.ts";
 import { INTERFACE_MARK, nftRuleset } from "./egress-rules.ts";
 import { formatAddress, formatRange, type Ipv4Range, overlap, parseRange } from "./ipv4.ts";
+import type { KernelThread } from "./kernel-thread.ts";
 import { runTool } from "./tool.ts";
 
 export interface EgressOptions {
 	/** Eight hexadecimal digits that tell our interfaces and tables from those of another state folder. */
 	hash: string;
 	subnet?: string;
+	thread: KernelThread;
 	clock: Clock;
 	log: Log;
 }
@@ -27,6 +29,12 @@ export interface EgressLink {
 const CANDIDATES = ["10.213.0.0/16", "10.87.0.0/16", "172.29.0.0/16", "100.100.0.0/16", "198.18.0.0/16"];
 /** Each link has four addresses: network, host, sandbox, broadcast. */
 const LINK_ADDRESSES = 4;
+/**
+ * The kernel removes a link with its network namespace, in the background and many at once, mostly within 0.1 s. A
+ * connection with bytes that nobody takes keeps its namespace for minutes: then we remove the link ourselves.
+ */
+const LEAVE_MS = 1_000;
+const NETWORK_INTERFACES = "/sys/class/net";
 const IP_FORWARD = "/proc/sys/net/ipv4/ip_forward";
 
 /** The way out of sandboxes that may have one: veth pairs, NAT, a packet filter and name resolution. */
@@ -36,17 +44,22 @@ export class Egress implements AsyncDisposable {
 	readonly #prefix: string;
 	readonly #subnet: Ipv4Range;
 	readonly #lifetime: Lifetime;
+	readonly #thread: KernelThread;
+	readonly #clock: Clock;
+	readonly #log: Log;
+	/** The longest unused first: what is still under way to a link's last sandbox must not reach the next one. */
 	readonly #free: number[] = [];
 	/** Link 0 is kept for the name server's address. */
 	#next = 1;
-	#leaving: string[] = [];
-	#removal: Promise<void> | undefined;
+	/** Links given up, and when: their numbers are used again when they are gone. */
+	readonly #leaving = new Map<EgressLink, number>();
+	#cancelLook: (() => void) | undefined;
 
 	/** Sets the host up. UNAVAILABLE, with a hint, when a tool or a part of the kernel is missing. */
 	static async open(options: EgressOptions): Promise<Egress> {
 		const lifetime = new Lifetime();
 		try {
-			await removeEgressLeftovers(options.hash);
+			await removeEgressLeftovers(options.hash, options.thread);
 			const subnet = await chooseSubnet(options.subnet);
 			const prefix = interfacePrefix(options.hash);
 			enableForwarding(options.log);
@@ -64,15 +77,18 @@ export class Egress implements AsyncDisposable {
 			const servers = dnsAddress ? [dnsAddress] : names.usable;
 			const resolvConf = [...servers.map((server) => `nameserver ${server}`), ...names.rest, ""].join("\n");
 			options.log.info("Sandboxes with egress use NAT", { subnet: formatRange(subnet), table, nameservers: servers });
-			return new Egress(prefix, subnet, resolvConf, lifetime);
+			return new Egress(options, subnet, resolvConf, lifetime);
 		} catch (error) {
 			await lifetime[Symbol.asyncDispose]();
 			throw error;
 		}
 	}
 
-	private constructor(prefix: string, subnet: Ipv4Range, resolvConf: string, lifetime: Lifetime) {
-		this.#prefix = prefix;
+	private constructor(options: EgressOptions, subnet: Ipv4Range, resolvConf: string, lifetime: Lifetime) {
+		this.#prefix = interfacePrefix(options.hash);
+		this.#thread = options.thread;
+		this.#clock = options.clock;
+		this.#log = options.log;
 		this.#subnet = subnet;
 		this.resolvConf = resolvConf;
 		this.#lifetime = lifetime;
@@ -81,72 +97,78 @@ export class Egress implements AsyncDisposable {
 	/** Connects the network namespace bound to `path`. EXHAUSTED when the range is used up. */
 	async connect(path: string): Promise<EgressLink> {
 		const capacity = 2 ** (32 - this.#subnet.bits) / LINK_ADDRESSES;
-		if (this.#free.length === 0 && this.#next >= capacity)
+		const number = this.#next < capacity ? this.#next++ : this.#free.shift();
+		if (number === undefined)
 			throw new SlipwayError("EXHAUSTED", `All addresses of ${formatRange(this.#subnet)} are in use`, {
 				hint: "Configure a larger egress subnet",
 			});
-		const number = this.#free.pop() ?? this.#next++;
 		const link = { number, name: `${this.#prefix}${number.toString(36)}` };
+		const base = this.#subnet.base + number * LINK_ADDRESSES;
 		try {
-			await this.#makeLink(link, path);
+			await this.#thread.run("makeLink", { path, name: link.name, host: base + 1, inside: base + 2 });
 			return link;
 		} catch (error) {
 			this.disconnect(link);
-			throw error;
+			throw new SlipwayError("SANDBOX_FAILED", "Could not connect a sandbox to the outside", { cause: error });
 		}
 	}
 
-	async #makeLink({ number, name }: EgressLink, path: string): Promise<void> {
-		const base = this.#subnet.base + number * LINK_ADDRESSES;
-		const [host, inside] = [formatAddress(base + 1), formatAddress(base + 2)];
-		await runTool(
-			"ip",
-			["-batch", "-"],
-			`link add ${name} type veth peer name eth0 netns ${path}
-link set ${name} addrgenmode none
-addr add ${host}/30 dev ${name}
-link set ${name} up
-`,
-		);
-		await runTool(
-			"nsenter",
-			[`--net=${path}`, "ip", "-batch", "-"],
-			`addr add ${inside}/30 dev eth0\nlink set eth0 up\nroute add default via ${host}\n`,
-		);
+	/** To be called when the link's network namespace is about to end: that is what removes it. */
+	disconnect(link: EgressLink): void {
+		this.#leaving.set(link, this.#clock.monotonic());
+		this.#lookLater();
 	}
 
-	/** Removes a link in the background, several at a time: the kernel takes 20 ms for one. */
-	disconnect(link: EgressLink): void {
-		this.#leaving.push(link.name);
-		this.#removal ??= this.#removeLinks().finally(() => {
-			this.#removal = undefined;
+	#lookLater(): void {
+		this.#cancelLook ??= this.#clock.after(LEAVE_MS, () => {
+			this.#cancelLook = undefined;
+			this.#removeOlderThan(LEAVE_MS)
+				.catch((error: unknown) => this.#log.warn("Could not remove links of sandboxes; will try again", { error }))
+				.finally(() => {
+					if (this.#leaving.size > 0) this.#lookLater();
+				});
 		});
 	}
 
-	async #removeLinks(): Promise<void> {
-		while (this.#leaving.length > 0) {
-			const names = this.#leaving.splice(0);
-			await deleteLinks(names);
-			this.#free.push(...names.map((name) => Number.parseInt(name.slice(this.#prefix.length), 36)));
-		}
+	/** Notes which links are gone, and removes those that should be: at once, because the kernel waits 20 ms for any number. */
+	async #removeOlderThan(ms: number): Promise<void> {
+		const now = this.#clock.monotonic();
+		this.#noteGone();
+		const late = [...this.#leaving].filter(([, since]) => now - since >= ms).map(([link]) => link.name);
+		if (late.length === 0) return;
+		await this.#thread.run("deleteLinks", { names: late });
+		this.#noteGone();
+	}
+
+	#noteGone(): void {
+		const there = new Set(readdirSync(NETWORK_INTERFACES));
+		for (const link of this.#leaving.keys())
+			if (!there.has(link.name)) {
+				this.#leaving.delete(link);
+				this.#free.push(link.number);
+			}
 	}
 
 	/** Resolves when every link given up so far is gone. */
-	async settled(): Promise<void> {
-		await this.#removal;
+	settled(): Promise<void> {
+		return this.#removeOlderThan(0);
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
-		await this.settled();
-		await this.#lifetime[Symbol.asyncDispose]();
+		try {
+			await this.settled();
+		} finally {
+			this.#cancelLook?.();
+			await this.#lifetime[Symbol.asyncDispose]();
+		}
 	}
 }
 
 /** Removes interfaces, packet filter and iptables rules that an earlier process with this hash left. Returns how many interfaces. */
-export async function removeEgressLeftovers(hash: string): Promise<number> {
+export async function removeEgressLeftovers(hash: string, thread: KernelThread): Promise<number> {
 	const prefix = interfacePrefix(hash);
-	const names = readdirSync("/sys/class/net").filter((name) => name.startsWith(prefix));
-	if (names.length > 0) await deleteLinks(names);
+	const names = readdirSync(NETWORK_INTERFACES).filter((name) => name.startsWith(prefix));
+	if (names.length > 0) await thread.run("deleteLinks", { names });
 	const table = `slipway-${hash}`;
 	const tables = await runTool("nft", ["list", "tables"]).catch(() => "");
 	if (tables.includes(`inet ${table}\n`)) await runTool("nft", ["delete", "table", "inet", table]);
@@ -163,16 +185,6 @@ async function removeIptablesRules(prefix: string): Promise<void> {
 /** 15 characters are all that an interface's name may have: 3 of mark, 5 of hash, up to 4 of number. */
 export function interfacePrefix(hash: string): string {
 	return `${INTERFACE_MARK}${hash.slice(0, 5)}`;
-}
-
-/** A link whose namespace is gone already went with it: `-force` goes on with the others. */
-async function deleteLinks(names: readonly string[]): Promise<void> {
-	const there = names.filter((name) => existsSync(`/sys/class/net/${name}`));
-	if (there.length === 0) return;
-	const batch = there.map((name) => `link delete ${name}\n`).join("");
-	await runTool("ip", ["-force", "-batch", "-"], batch).catch((error: unknown) => {
-		if (there.some((name) => existsSync(`/sys/class/net/${name}`))) throw error;
-	});
 }
 
 async function chooseSubnet(configured: string | undefined): Promise<Ipv4Range> {
@@ -250,7 +262,7 @@ async function openDns(
 		["-batch", "-"],
 		`link add ${name} type dummy\naddr add ${address}/32 dev ${name}\nlink set ${name} up\n`,
 	);
-	lifetime.defer(() => deleteLinks([name]));
+	lifetime.defer(() => options.thread.run("deleteLinks", { names: [name] }));
 	lifetime.use(
 		await DnsForwarder.open({ address, upstream: { host: upstream }, clock: options.clock, log: options.log }),
 	);

@@ -6,13 +6,15 @@ import { mountPoints } from "./bundle.ts";
 
 /**
  * What a runtime program would find out too late, or in words of its own, or by following a link out of the image: looked
- * at before it is called. The root is read-only and nobody else's, so what was seen stays true.
+ * at before it is called. The root is read-only and nobody else's, so what was seen stays true. Returns the program's path.
  */
-export function checkImage(spec: SandboxSpec): void {
+export function checkImage(spec: ImageUse): string {
 	checkMountPoints(spec.rootfs);
 	checkWorkingDirectory(spec);
-	checkEntrypoint(spec);
+	return checkEntrypoint(spec);
 }
+
+export type ImageUse = Pick<SandboxSpec, "rootfs" | "args" | "env" | "cwd" | "user">;
 
 /** As the kernel's own limit on links in one path (path_resolution(7)). */
 const MAX_LINKS = 40;
@@ -49,7 +51,7 @@ function requireKind(rootfs: string, path: string, kind: string, matches: (stat:
 		);
 }
 
-function checkWorkingDirectory(spec: SandboxSpec): void {
+function checkWorkingDirectory(spec: ImageUse): void {
 	try {
 		if (!isAbsolute(spec.cwd)) throw coded("ENOENT");
 		const { stat } = resolve(spec.rootfs, spec.cwd, spec);
@@ -60,7 +62,7 @@ function checkWorkingDirectory(spec: SandboxSpec): void {
 	}
 }
 
-function checkEntrypoint(spec: SandboxSpec): void {
+function checkEntrypoint(spec: ImageUse): string {
 	const program = spec.args[0];
 	if (program === undefined || program === "")
 		throw new SlipwayError("INVALID_IMAGE", "The image names no program to run: it has neither ENTRYPOINT nor CMD", {
@@ -68,20 +70,23 @@ function checkEntrypoint(spec: SandboxSpec): void {
 			hint: "Set ENTRYPOINT or CMD in the Dockerfile, or ImageConfig of the function",
 		});
 	if (program.includes("/")) {
+		const path = isAbsolute(program) ? program : join(spec.cwd, program);
 		try {
-			checkExecutable(spec, isAbsolute(program) ? program : join(spec.cwd, program), 0);
+			checkExecutable(spec, path, 0);
+			return program;
 		} catch (error) {
 			throw invalid(error, `fork/exec ${program}`, "InvalidEntrypoint");
 		}
-	} else lookUp(spec, program);
+	}
+	return lookUp(spec, program);
 }
 
-function lookUp(spec: SandboxSpec, program: string): void {
+function lookUp(spec: ImageUse, program: string): string {
 	for (const folder of (spec.env.PATH ?? DEFAULT_PATH).split(":")) {
 		const path = join("/", folder === "" ? spec.cwd : folder, program);
 		try {
 			checkExecutable(spec, path, 0);
-			return;
+			return path;
 		} catch (error) {
 			const code = systemCode(error);
 			if (code === "ENOEXEC") throw invalid(error, `fork/exec ${path}`, "InvalidEntrypoint");
@@ -94,7 +99,7 @@ function lookUp(spec: SandboxSpec, program: string): void {
 }
 
 /** As execve(2) would: a file with permission to execute, a program for this machine, and whatever interpreter it names. */
-function checkExecutable(spec: SandboxSpec, path: string, depth: number): void {
+function checkExecutable(spec: ImageUse, path: string, depth: number): void {
 	if (depth > MAX_INTERPRETERS) throw coded("ELOOP");
 	const { real, stat } = resolve(spec.rootfs, path, spec);
 	if (!stat.isFile() || !permits(stat, spec.user, 1)) throw coded("EACCES");
@@ -124,7 +129,7 @@ function readHeader(path: string): Buffer {
 }
 
 /** Follows `path` as the sandbox would, with `rootfs` as its root: links can't lead out. */
-function resolve(rootfs: string, path: string, spec: SandboxSpec): { real: string; stat: Stats } {
+function resolve(rootfs: string, path: string, spec: ImageUse): { real: string; stat: Stats } {
 	const pending = path.split("/").reverse();
 	let real = "/";
 	let stat = lstatSync(rootfs);
@@ -167,7 +172,8 @@ function coded(code: string): Error {
 	return Object.assign(new Error(messages[code]), { code });
 }
 
-function invalid(error: unknown, doing: string, reason: string): unknown {
+/** INVALID_IMAGE for a failure that the image is to blame for, by its code; anything else stays as it is. */
+export function invalid(error: unknown, doing: string, reason: string): unknown {
 	const message = messages[systemCode(error) ?? ""];
 	return message === undefined ? error : new SlipwayError("INVALID_IMAGE", `${doing}: ${message}`, { reason });
 }

@@ -1,5 +1,7 @@
 import { Worker } from "node:worker_threads";
+import type { PosixSpawnInput } from "../../base/posix-spawn.ts";
 import type { HolderInput } from "./holders.ts";
+import type { LinkInput } from "./network-links.ts";
 
 /** What a kernel thread can do. Inputs and results are plain data; file descriptors are valid in the whole process. */
 export interface KernelOperations {
@@ -12,6 +14,12 @@ export interface KernelOperations {
 	openSocket(input: { path: string }): { fd: number };
 	/** Lets go of the namespace's name; the kernel removes it when the last process and socket are gone. Idempotent. */
 	removeNetwork(input: { path: string }): void;
+	/** A veth pair between the network namespace and the host's, with addresses and the way out; nothing when it throws. */
+	makeLink(input: LinkInput): void;
+	/** Deletes network interfaces of the host that are still there. Takes the kernel 15 to 30 ms, however many they are. */
+	deleteLinks(input: { names: readonly string[] }): void;
+	/** Starts a program: half a millisecond at most, because the thread waits until the program is executed. */
+	spawn(input: PosixSpawnInput): { pid: number };
 	/** Copies the disk image and mounts the copy, nodev and nosuid. The copy's file is unlinked at once. */
 	mountDisk(input: { template: string; file: string; target: string }): void;
 	mountTmpfs(input: { target: string; options: string }): void;

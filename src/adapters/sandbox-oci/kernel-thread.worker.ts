@@ -18,6 +18,7 @@ import {
 import { join } from "node:path";
 import { parentPort } from "node:worker_threads";
 import { systemCode } from "../../base/error.ts";
+import { posixSpawn } from "../../base/posix-spawn.ts";
 import {
 	CLONE_NEWNET,
 	CLONE_NEWPID,
@@ -39,6 +40,7 @@ import {
 } from "../../base/syscall.ts";
 import type { HolderInput } from "./holders.ts";
 import type { KernelAnswer, KernelOperations, KernelRequest } from "./kernel-thread.ts";
+import { deleteLinks, makeLink } from "./network-links.ts";
 
 const home = openSync("/proc/thread-self/ns/net", "r");
 const homeProcesses = openSync("/proc/thread-self/ns/pid", "r");
@@ -89,6 +91,15 @@ const operations: KernelOperations = {
 	},
 	removeNetwork({ path }) {
 		removeNetwork(path);
+	},
+	makeLink(input) {
+		makeLink(home, input);
+	},
+	deleteLinks({ names }) {
+		deleteLinks(names);
+	},
+	spawn(input) {
+		return { pid: posixSpawn(input) };
 	},
 	mountDisk({ template, file, target }) {
 		mkdirSync(target, { recursive: true });

@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import type { Socket } from "node:net";
 import { constants } from "node:os";
 import type { Readable } from "node:stream";
 import type { Clock } from "../../base/clock.ts";
@@ -7,9 +6,8 @@ import { assert, systemCode } from "../../base/error.ts";
 import type { WaitStatus } from "../../base/syscall.ts";
 import type { SandboxExit, SandboxProcess } from "../../core/sandbox/sandbox-runtime.ts";
 import type { Cgroup } from "./cgroup.ts";
+import type { OutputPipe } from "./output-pipe.ts";
 
-/** What a pipe holds is read within this time by whoever reads at all. */
-const DRAIN_MS = 200;
 /** Turns of the event loop from the news of an exit to the reading of what was sent before it: one to accept, one to read. */
 const LAST_WORDS_TURNS = 2;
 const SIGKILL_BIT = 1n << 8n;
@@ -22,12 +20,11 @@ const signalNames = new Map(
 
 /** A program that the runtime program started in a sandbox and that is our child now. */
 export class OciProcess implements SandboxProcess {
-	readonly stdout: Readable;
-	readonly stderr: Readable;
 	readonly exited: Promise<SandboxExit>;
 	/** In our own process namespace. */
-	readonly #pid: number;
-	readonly #streams: readonly Socket[];
+	readonly pid: number;
+	readonly #stdout: OutputPipe;
+	readonly #stderr: OutputPipe;
 	readonly #cgroup: Cgroup;
 	readonly #settleExit: (exit: SandboxExit) => void;
 	/** Kills for memory in the sandbox that are known to have been others'. */
@@ -35,16 +32,23 @@ export class OciProcess implements SandboxProcess {
 	#killedByUs = false;
 	#exit: SandboxExit | undefined;
 
-	constructor(pid: number, streams: { stdout: Socket; stderr: Socket }, cgroup: Cgroup) {
-		this.#pid = pid;
-		this.stdout = streams.stdout;
-		this.stderr = streams.stderr;
-		this.#streams = [streams.stdout, streams.stderr];
+	constructor(pid: number, output: { stdout: OutputPipe; stderr: OutputPipe }, cgroup: Cgroup) {
+		this.pid = pid;
+		this.#stdout = output.stdout;
+		this.#stderr = output.stderr;
 		this.#cgroup = cgroup;
 		this.#othersOomKills = cgroup.oomKills();
 		const { promise, resolve } = Promise.withResolvers<SandboxExit>();
 		this.exited = promise;
 		this.#settleExit = resolve;
+	}
+
+	get stdout(): Readable {
+		return this.#stdout.stream;
+	}
+
+	get stderr(): Readable {
+		return this.#stderr.stream;
 	}
 
 	get hasEnded(): boolean {
@@ -67,7 +71,7 @@ export class OciProcess implements SandboxProcess {
 	signal(name: "SIGTERM" | "SIGKILL"): void {
 		if (this.#exit) return;
 		if (name === "SIGKILL") this.willKill();
-		process.kill(-processGroup(this.#pid), name);
+		process.kill(-processGroup(this.pid), name);
 	}
 
 	/** To be called before we kill it, so that its end is not taken for the kernel's doing. */
@@ -84,31 +88,19 @@ export class OciProcess implements SandboxProcess {
 	#diesOfMemory(): boolean {
 		const kills = this.#cgroup.oomKills();
 		if (kills <= this.#othersOomKills) return false;
-		if (isDying(this.#pid)) return true;
+		if (isDying(this.pid)) return true;
 		this.#othersOomKills = kills;
 		return false;
 	}
 
 	/** Lets a reader have the last lines; a stream that nobody reads is dropped. */
 	async drain(clock: Clock): Promise<void> {
-		await Promise.all(this.#streams.map((stream) => drain(stream, clock)));
+		await Promise.all([this.#stdout.drain(clock), this.#stderr.drain(clock)]);
 	}
 }
 
 function afterTurns(turns: number, callback: () => void): void {
 	setImmediate(() => (turns > 1 ? afterTurns(turns - 1, callback) : callback()));
-}
-
-async function drain(stream: Socket, clock: Clock): Promise<void> {
-	if (stream.readableFlowing && !stream.readableEnded && !stream.destroyed)
-		await new Promise<void>((resolve) => {
-			const cancel = clock.after(DRAIN_MS, resolve);
-			stream.once("close", () => {
-				cancel();
-				resolve();
-			});
-		});
-	stream.destroy();
 }
 
 /** Whether SIGKILL waits for the process, or has made it give its memory back already (proc_pid_status(5)). */

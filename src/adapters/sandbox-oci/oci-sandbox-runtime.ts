@@ -1,7 +1,5 @@
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, fchownSync, mkdirSync, realpathSync, writeFileSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
-import { Socket } from "node:net";
+import { closeSync, mkdirSync, openSync, realpathSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { type Clock, systemClock } from "../../base/clock.ts";
@@ -9,20 +7,25 @@ import { SlipwayError } from "../../base/error.ts";
 import { Lifetime } from "../../base/lifetime.ts";
 import { type Log, silentLog } from "../../base/log.ts";
 import { Semaphore } from "../../base/semaphore.ts";
-import { pipe } from "../../base/syscall.ts";
+import { MS_BIND, MS_SHARED, mount } from "../../base/syscall.ts";
 import type { Sandbox, SandboxRuntime, SandboxSpec } from "../../core/sandbox/sandbox-runtime.ts";
-import { bundleConfig, processConfig } from "./bundle.ts";
-import { type Cgroup, type CgroupHost, openCgroupHost } from "./cgroup.ts";
+import { STAGE } from "./attach-script.ts";
+import { type BlankHost, BlankSandbox } from "./blank-sandbox.ts";
+import { LAUNCHER, mountPoints } from "./bundle.ts";
+import { type CgroupHost, openCgroupHost } from "./cgroup.ts";
 import { ChildReaper } from "./child-reaper.ts";
+import { favorDynamicCgroups } from "./dynamic-cgroups.ts";
 import { Egress, removeEgressLeftovers } from "./egress.ts";
 import { Holders } from "./holders.ts";
 import { checkImage } from "./image-check.ts";
 import { KernelThread } from "./kernel-thread.ts";
-import { mountsBelow, removeFolder } from "./mount-points.ts";
-import { OciProcess } from "./oci-process.ts";
+import { launcherProgram } from "./launcher-program.ts";
+import { mountsBelow } from "./mount-points.ts";
 import { OciSandbox, type ProgramSpec } from "./oci-sandbox.ts";
 import { RuntimeCommands, type RuntimeProgram } from "./runtime-program.ts";
 import { ENDPOINT_HOST, ENDPOINT_PORT, SandboxNetwork } from "./sandbox-network.ts";
+import { seccompFilter } from "./seccomp-filter.ts";
+import { seccompProfile } from "./seccomp-profile.ts";
 import { type TmpDisk, TmpDisks } from "./tmp-disks.ts";
 import { userDatabase } from "./user-database.ts";
 import { refuseVulnerableRuntime } from "./vulnerability-check.ts";
@@ -66,14 +69,16 @@ export class OciSandboxRuntime implements SandboxRuntime {
 	readonly #kernelThread: KernelThread;
 	readonly #holders: Holders;
 	readonly #disks: TmpDisks;
-	readonly #closedNetworks: WarmPool<SandboxNetwork>;
-	readonly #openNetworks: WarmPool<SandboxNetwork>;
+	readonly #closedBlanks: WarmPool<BlankSandbox>;
+	readonly #openBlanks: WarmPool<BlankSandbox>;
+	readonly #blankHost: BlankHost;
 	readonly #hash: string;
 	readonly #egressSubnet: string | undefined;
 	#egress: Promise<Egress> | undefined;
 	readonly #creates = new Semaphore(PARALLEL_CREATES);
 	readonly #sandboxes = new Map<string, OciSandbox | "creating">();
 	#nextNetwork = 1;
+	#nextBlank = 1;
 	#disposed: Promise<void> | undefined;
 
 	/** UNAVAILABLE when the machine lacks something, with a hint that names it. Removes nothing: call `reap` for that. */
@@ -90,6 +95,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		// Only where an earlier process shared our mount namespace; in one of our own there is nothing of it.
 		await kernelThread.run("unmount", { targets: mountsBelow(runFolder) });
 		await kernelThread.run("mountTmpfs", { target: runFolder, options: "mode=0711" });
+		favorDynamicCgroups(runFolder, options.log ?? silentLog);
 		return new OciSandboxRuntime({ ...options, stateFolder }, cgroups, kernelThread, runFolder);
 	}
 
@@ -128,24 +134,38 @@ export class OciSandboxRuntime implements SandboxRuntime {
 			}),
 		);
 		this.#lifetime.defer(async () => (await this.#egress)?.[Symbol.asyncDispose]());
-		this.#closedNetworks = this.#lifetime.use(this.#networkPool("a network", poolSize, false));
-		this.#openNetworks = this.#lifetime.use(this.#networkPool("a network with egress", poolSize, true));
+		const rootFolder = makeBlankRoot(join(runFolder, "blank"));
+		const launcherFile = openSync(join(rootFolder, LAUNCHER), "r");
+		this.#lifetime.defer(() => closeSync(launcherFile));
+		this.#blankHost = {
+			commands: this.#commands,
+			reaper: this.#reaper,
+			clock: this.#clock,
+			thread: kernelThread,
+			seccomp: seccompFilter(seccompProfile(process.arch)),
+			rootFolder,
+			launcherFile,
+			stagesFolder: makeSharedFolder(join(runFolder, "stages")),
+			bundlesFolder: join(runFolder, "bundles"),
+		};
+		this.#closedBlanks = this.#lifetime.use(this.#blankPool("a sandbox", poolSize, false));
+		this.#openBlanks = this.#lifetime.use(this.#blankPool("a sandbox with egress", poolSize, true));
 	}
 
-	#networkPool(name: string, size: number, egress: boolean): WarmPool<SandboxNetwork> {
-		const destroy = (network: SandboxNetwork) => network[Symbol.asyncDispose]();
-		return new WarmPool({ name, size, make: () => this.#makeNetwork(egress), destroy, log: this.#log });
+	#blankPool(name: string, size: number, egress: boolean): WarmPool<BlankSandbox> {
+		const destroy = (blank: BlankSandbox) => blank[Symbol.asyncDispose]();
+		return new WarmPool({ name, size, make: () => this.#makeBlank(egress), destroy, log: this.#log });
 	}
 
 	prepare(shape: { tmpMiB: number; egress: boolean }): void {
 		if (this.#disposed) return;
 		this.#disks.prepare(shape.tmpMiB);
-		(shape.egress ? this.#openNetworks : this.#closedNetworks).fill();
+		(shape.egress ? this.#openBlanks : this.#closedBlanks).fill();
 	}
 
 	/** Resolves when the pools are full, for tests and measurements. */
 	async settled(): Promise<void> {
-		await Promise.all([this.#disks.settled(), this.#closedNetworks.settled(), this.#openNetworks.settled()]);
+		await Promise.all([this.#disks.settled(), this.#closedBlanks.settled(), this.#openBlanks.settled()]);
 	}
 
 	async create(spec: SandboxSpec, signal?: AbortSignal): Promise<Sandbox> {
@@ -154,10 +174,10 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		if (!ID_PATTERN.test(spec.id))
 			throw new SlipwayError("INVALID", `Sandbox id "${spec.id}" does not match ${ID_PATTERN}`);
 		if (this.#sandboxes.has(spec.id)) throw new SlipwayError("ALREADY_EXISTS", `There is a sandbox ${spec.id} already`);
-		checkImage(spec);
+		const program = checkImage(spec);
 		this.#sandboxes.set(spec.id, "creating");
 		try {
-			return await this.#creates.run(() => this.#createOrNothing(spec, signal), signal);
+			return await this.#creates.run(() => this.#createOrNothing(spec, program, signal), signal);
 		} finally {
 			if (this.#sandboxes.get(spec.id) === "creating") this.#sandboxes.delete(spec.id);
 		}
@@ -177,17 +197,22 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		}
 		this.#sandboxes.set(spec.id, "creating");
 		try {
-			return await this.#createOrNothing(spec, undefined, disk);
+			return await this.#createOrNothing(spec, checkImage(spec), undefined, disk);
 		} finally {
 			if (this.#sandboxes.get(spec.id) === "creating") this.#sandboxes.delete(spec.id);
 		}
 	}
 
 	/** Cleans up behind itself while it still holds its permit, so that `dispose` waits for that too. */
-	async #createOrNothing(spec: SandboxSpec, signal: AbortSignal | undefined, disk?: TmpDisk): Promise<OciSandbox> {
+	async #createOrNothing(
+		spec: SandboxSpec,
+		program: string,
+		signal: AbortSignal | undefined,
+		disk?: TmpDisk,
+	): Promise<OciSandbox> {
 		const lifetime = new Lifetime();
 		try {
-			const sandbox = await this.#create(spec, lifetime, disk);
+			const sandbox = await this.#create(spec, program, lifetime, disk);
 			if (!signal?.aborted) return sandbox;
 			await sandbox[Symbol.asyncDispose]();
 			throw signal.reason;
@@ -197,41 +222,22 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		}
 	}
 
-	async #create(spec: SandboxSpec, lifetime: Lifetime, oldDisk: TmpDisk | undefined): Promise<OciSandbox> {
+	async #create(
+		spec: SandboxSpec,
+		path: string,
+		lifetime: Lifetime,
+		oldDisk: TmpDisk | undefined,
+	): Promise<OciSandbox> {
 		const kept: KeptDisk = { disk: oldDisk };
 		lifetime.defer(() => this.#sandboxes.delete(spec.id));
 		lifetime.defer(async () => kept.disk && this.#disks.remove(kept.disk));
-		const bundle = join(this.#runFolder, "bundles", spec.id);
-		const cgroupName = join(this.#mark, spec.id);
-		const cgroup = this.#cgroups.group(cgroupName);
-		const pool = spec.egress ? this.#openNetworks : this.#closedNetworks;
-		const network = (await takeLiving(pool)) ?? (await this.#makeNetwork(spec.egress));
-		lifetime.use(network);
+		const blank = lifetime.use(await this.#takeBlank(spec.egress));
+		const { network, cgroup, main } = blank;
 		await network.serve(spec.endpoint?.onConnection);
 		kept.disk ??= await this.#disks.take(spec.limits.tmpMiB);
-		mkdirSync(bundle);
-		lifetime.defer(() => removeFolder(bundle));
-		const config = bundleConfig(spec, {
-			networkPath: network.path,
-			processesPath: network.holder.path,
-			tmpPath: kept.disk.path,
-			etc: { ...this.#etc(spec.egress), passwd: writePasswd(spec, bundle) },
-			cgroupsPath: `/${cgroupName}`,
-			environment: endpointVariable(spec),
-			swapLimit: this.#cgroups.swap,
-			cgroupNamespace: existsSync("/proc/self/ns/cgroup"),
-		});
-		await writeFile(join(bundle, "config.json"), JSON.stringify(config));
-		lifetime.defer(() => cgroup.remove());
-		lifetime.defer(() => this.#commands.forget(spec.id));
-		// A create that failed half-way may have left a process; after a good one there is none by now.
-		lifetime.defer(() => cgroup.killAll());
-		lifetime.defer(() => network.holder.end());
-		const output = openOutput(spec.user, lifetime);
-		const pid = await this.#commands.create(spec.id, bundle, output.childEnds).finally(output.closeChildEnds);
-		network.holder.mustHold(pid);
-		const main = new OciProcess(pid, output, cgroup);
-		let execs = 0;
+		await blank.attach({ spec, tmpPath: kept.disk.path, passwd: userDatabase(spec.rootfs, spec.user) });
+		const endpoint = endpointVariable(spec);
+		const programOf = (path: string, { args, env }: ProgramSpec) => ({ path, args, env: environmentOf(env, endpoint) });
 		const sandbox: OciSandbox = new OciSandbox({
 			id: spec.id,
 			main,
@@ -239,37 +245,40 @@ export class OciSandboxRuntime implements SandboxRuntime {
 			cgroup,
 			memoryBytes: spec.limits.memoryMiB * 2 ** 20,
 			clock: this.#clock,
-			release: () => this.#commands.start(spec.id, bundle, () => main.hasEnded),
-			exec: (program) => this.#exec(spec, program, join(bundle, `exec-${++execs}`), cgroup, lifetime),
+			release: () => blank.execute(programOf(path, spec)),
+			exec: async (other) => {
+				const program = programOf(checkImage({ ...spec, ...other }), other);
+				return blank.exec({ ...other, ...program }, spec.limits.openFiles);
+			},
 			anew: () => this.#creates.run(() => this.#reset(sandbox, spec, kept)),
 			lifetime,
 		});
-		this.#reaper.watch(pid, (status) => sandbox.onMainExit(status));
+		blank.onExit((status) => sandbox.onMainExit(status));
 		this.#sandboxes.set(spec.id, sandbox);
 		return sandbox;
 	}
 
-	async #exec(
-		spec: SandboxSpec,
-		program: ProgramSpec,
-		folder: string,
-		cgroup: Cgroup,
-		lifetime: Lifetime,
-	): Promise<OciProcess> {
-		checkImage({ ...spec, ...program });
-		mkdirSync(folder);
-		const output = openOutput(program.user, lifetime);
-		const config = processConfig(program, spec.limits, endpointVariable(spec));
-		try {
-			const pid = await this.#commands.exec(spec.id, folder, config, output.childEnds).finally(output.closeChildEnds);
-			const process = new OciProcess(pid, output, cgroup);
-			this.#reaper.watch(pid, (status) => process.onExit(status));
-			return process;
-		} catch (error) {
-			output.stdout.destroy();
-			output.stderr.destroy();
-			throw error;
+	/** One that stands ready, or else a new one. */
+	async #takeBlank(egress: boolean): Promise<BlankSandbox> {
+		const pool = egress ? this.#openBlanks : this.#closedBlanks;
+		for (let blank = pool.take(); blank; blank = pool.take()) {
+			if (blank.isAlive) return blank;
+			// The kernel may have ended it for want of memory while it stood ready.
+			await blank[Symbol.asyncDispose]();
 		}
+		return this.#makeBlank(egress);
+	}
+
+	async #makeBlank(egress: boolean): Promise<BlankSandbox> {
+		const id = `blank-${this.#hash}-${this.#nextBlank++}`;
+		const cgroupName = join(this.#mark, id);
+		return BlankSandbox.create(this.#blankHost, {
+			id,
+			network: await this.#makeNetwork(egress),
+			etc: this.#etc(egress),
+			cgroup: this.#cgroups.group(cgroupName),
+			cgroupName,
+		});
 	}
 
 	async #makeNetwork(egress: boolean): Promise<SandboxNetwork> {
@@ -288,7 +297,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 	/** The host is set up for egress when the first sandbox needs it, not before. */
 	#openEgress(): Promise<Egress> {
 		if (this.#egress) return this.#egress;
-		const options = { hash: this.#hash, clock: this.#clock, log: this.#log };
+		const options = { hash: this.#hash, thread: this.#kernelThread, clock: this.#clock, log: this.#log };
 		const opening = Egress.open(
 			this.#egressSubnet === undefined ? options : { ...options, subnet: this.#egressSubnet },
 		);
@@ -323,7 +332,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		);
 		await this.#disks.reap();
 		// With egress in use the table is ours, and was made anew when it was first used.
-		if (!this.#egress) await removeEgressLeftovers(this.#hash);
+		if (!this.#egress) await removeEgressLeftovers(this.#hash, this.#kernelThread);
 		return orphans.length;
 	}
 
@@ -350,51 +359,30 @@ function endpointVariable({ endpoint }: SandboxSpec): Readonly<Record<string, st
 	return endpoint ? { [endpoint.envName]: `${ENDPOINT_HOST}:${ENDPOINT_PORT}` } : {};
 }
 
-/** Undefined when the image's own may stay. */
-function writePasswd({ rootfs, user }: SandboxSpec, bundle: string): string | undefined {
-	const text = userDatabase(rootfs, user);
-	if (text === undefined) return undefined;
-	const file = join(bundle, "passwd");
-	writeFileSync(file, text);
-	return file;
+function environmentOf(...sources: readonly Readonly<Record<string, string>>[]): string[] {
+	return Object.entries(Object.assign({}, ...sources)).map(([name, value]) => `${name}=${value}`);
+}
+
+/** What a blank sandbox has for its root: mount points and the launcher. */
+function makeBlankRoot(folder: string): string {
+	for (const name of [...mountPoints.directories, STAGE.slice(1)]) mkdirSync(join(folder, name), { recursive: true });
+	for (const name of mountPoints.files) writeFileSync(join(folder, name), "");
+	const launcher = launcherProgram(process.arch);
+	if (!launcher) throw new SlipwayError("UNSUPPORTED", `Sandboxes are not supported on ${process.arch}`);
+	writeFileSync(join(folder, LAUNCHER), launcher, { mode: 0o755 });
+	return folder;
+}
+
+/** Its mounts are handed on to the mount namespaces that have a part of it. */
+function makeSharedFolder(folder: string): string {
+	mkdirSync(folder, { mode: 0o700 });
+	mount(folder, folder, "none", MS_BIND);
+	mount("none", folder, "none", MS_SHARED);
+	return folder;
 }
 
 function writeEtc(folder: string): void {
 	writeFileSync(join(folder, "hosts"), "127.0.0.1 localhost sandbox.localdomain sandbox\n");
 	writeFileSync(join(folder, "hostname"), "sandbox\n");
 	writeFileSync(join(folder, "resolv.conf"), "");
-}
-
-/** One whose first process is alive: the kernel may have ended it for want of memory while it stood ready. */
-async function takeLiving(pool: WarmPool<SandboxNetwork>): Promise<SandboxNetwork | undefined> {
-	for (let network = pool.take(); network; network = pool.take()) {
-		if (!network.holder.isGone) return network;
-		await network[Symbol.asyncDispose]();
-	}
-	return undefined;
-}
-
-/** Two pipes that belong to the sandbox's user, so that its programs can open /dev/stdout and /dev/stderr anew. */
-function openOutput(user: { uid: number; gid: number }, lifetime: Lifetime) {
-	const childEnds: number[] = [];
-	const closeChildEnds = () => {
-		for (const fd of childEnds.splice(0)) closeSync(fd);
-	};
-	const open = () => {
-		const { read, write } = pipe();
-		childEnds.push(write);
-		const stream = new Socket({ fd: read, readable: true, writable: false });
-		lifetime.defer(() => stream.destroy());
-		fchownSync(write, user.uid, user.gid);
-		return { stream, write };
-	};
-	try {
-		const stdout = open();
-		const stderr = open();
-		const childFds = { stdout: stdout.write, stderr: stderr.write };
-		return { stdout: stdout.stream, stderr: stderr.stream, childEnds: childFds, closeChildEnds };
-	} catch (error) {
-		closeChildEnds();
-		throw error;
-	}
 }

@@ -32,7 +32,8 @@ await inOwnMountNamespace(import.meta.filename, () => {
 			const mark = `slipway-${createHash("sha256").update(realpathSync(stateFolder)).digest("hex").slice(0, 8)}`;
 			const cgroups = openCgroupHost();
 			const ids = cgroups.children(mark);
-			assert.equal(ids.length, SANDBOXES);
+			// And those that are blank.
+			assert.ok(ids.length >= SANDBOXES, ids.join());
 			const processes = ids.flatMap((id) => cgroups.group(join(mark, id)).processes());
 			assert.ok(processes.length >= SANDBOXES);
 			assert.ok(interfaces(mark).length > 0);
@@ -51,7 +52,7 @@ await inOwnMountNamespace(import.meta.filename, () => {
 					allowVulnerableRuntime: true,
 				}),
 			);
-			assert.equal(await runtime.reap(), SANDBOXES);
+			assert.equal(await runtime.reap(), ids.length);
 
 			assert.deepEqual(cgroups.children(mark), []);
 			assert.deepEqual(processes.filter(isAlive), []);

@@ -14,6 +14,14 @@ export interface RuntimeProgram {
 	version: string;
 }
 
+/** Descriptors that a program of the container gets. */
+export interface ProgramFiles {
+	stdout: number;
+	stderr: number;
+	/** From 3 on. */
+	further: readonly number[];
+}
+
 /** A create takes 10 to 50 ms; one that takes this long is stuck. */
 const TIMEOUT_MS = 20_000;
 /** More of a log than any of its errors needs. */
@@ -31,9 +39,9 @@ export class RuntimeCommands {
 	}
 
 	/** Makes the container, stopped just before its program; returns the id of its first process. */
-	async create(id: string, bundle: string, output: { stdout: number; stderr: number }): Promise<number> {
+	async create(id: string, bundle: string, files: ProgramFiles): Promise<number> {
 		const pidFile = join(bundle, "pid");
-		await this.#run(["create", "--bundle", bundle, "--pid-file", pidFile, id], bundle, output);
+		await this.#run(["create", "--bundle", bundle, "--pid-file", pidFile, ...preserve(files), id], bundle, files);
 		return Number(await readFile(pidFile, "utf8"));
 	}
 
@@ -41,17 +49,12 @@ export class RuntimeCommands {
 	 * Runs a further program in the container; returns its process id. `folder` takes the call's files, and is nobody else's.
 	 * The process is handed to the nearest subreaper, as the first one was.
 	 */
-	async exec(
-		id: string,
-		folder: string,
-		process: unknown,
-		output: { stdout: number; stderr: number },
-	): Promise<number> {
+	async exec(id: string, folder: string, process: unknown, files: ProgramFiles): Promise<number> {
 		const pidFile = join(folder, "pid");
 		const processFile = join(folder, "process.json");
 		await writeFile(processFile, JSON.stringify(process));
-		const args = ["exec", "--detach", "--pid-file", pidFile, "--process", processFile, id];
-		await this.#run(args, folder, output);
+		const args = ["exec", "--detach", "--pid-file", pidFile, "--process", processFile, ...preserve(files), id];
+		await this.#run(args, folder, files);
 		return Number(await readFile(pidFile, "utf8"));
 	}
 
@@ -62,7 +65,7 @@ export class RuntimeCommands {
 	 */
 	async start(id: string, bundle: string, isGone: () => boolean): Promise<void> {
 		const fifo = join(this.#root, id, "exec.fifo");
-		if (!existsSync(fifo)) await this.#run(["start", id], bundle, { stdout: "ignore", stderr: "ignore" });
+		if (!existsSync(fifo)) await this.#run(["start", id], bundle, undefined);
 		else if (this.#program.name === "crun") releaseByWriting(fifo);
 		else await releaseByReading(fifo, isGone);
 	}
@@ -73,15 +76,11 @@ export class RuntimeCommands {
 	}
 
 	/** `folder` takes the log, and what the program leaves of its own when it is killed. */
-	async #run(
-		args: readonly string[],
-		folder: string,
-		output: { stdout: number | "ignore"; stderr: number | "ignore" },
-	): Promise<void> {
+	async #run(args: readonly string[], folder: string, files: ProgramFiles | undefined): Promise<void> {
 		const { path, name } = this.#program;
 		const log = join(folder, "log");
 		const child = spawn(path, ["--root", this.#root, "--log", log, "--log-format", "json", ...args], {
-			stdio: ["ignore", output.stdout, output.stderr],
+			stdio: files ? ["ignore", files.stdout, files.stderr, ...files.further] : "ignore",
 			// Where both put a copy of themselves that no container can write to (CVE-2019-5736): a file, and for a moment a
 			// mount over it, in our mount namespace. By default that is /tmp, where a killed one leaves them.
 			env: { ...TOOL_ENVIRONMENT, _LIBCONTAINER_STATEDIR: folder },
@@ -98,6 +97,10 @@ export class RuntimeCommands {
 		if (ended.code === 0) return;
 		throw runtimeError(name, args[0]!, await lastMessage(log), ended.signal);
 	}
+}
+
+function preserve({ further }: ProgramFiles): string[] {
+	return ["--preserve-fds", `${further.length}`];
 }
 
 /** What it starts inherits that; crun's exec forgets the program's own (1.8). */

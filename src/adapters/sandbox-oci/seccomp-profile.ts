@@ -14,7 +14,7 @@ interface SeccompArgument {
 	op: "SCMP_CMP_EQ" | "SCMP_CMP_NE" | "SCMP_CMP_GT" | "SCMP_CMP_MASKED_EQ";
 }
 
-interface SeccompRule {
+export interface SeccompRule {
 	names: string[];
 	action: "SCMP_ACT_ALLOW" | "SCMP_ACT_ERRNO";
 	errnoRet?: number;

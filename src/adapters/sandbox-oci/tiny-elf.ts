@@ -64,25 +64,44 @@ function bytes64(value: bigint): number[] {
 	return [...buffer];
 }
 
-/** A static executable with one segment (elf(5)), which starts at CODE_ADDRESS and can't be written to. */
-export function elf(machine: number, code: Buffer): Buffer {
-	const size = HEADERS + code.length;
-	const header = Buffer.alloc(HEADERS);
+/** Zeroed memory that a program may write to; page-aligned, clear of the code. */
+export interface ProgramMemory {
+	address: number;
+	bytes: number;
+}
+
+/** A static executable (elf(5)) whose code can't be written to and starts at CODE_ADDRESS when it has no `memory`. */
+export function elf(machine: number, code: Buffer, memory?: ProgramMemory): Buffer {
+	const headers = 64 + 56 * (memory ? 2 : 1);
+	const size = headers + code.length;
+	const header = Buffer.alloc(headers);
 	header.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
 	header.writeUInt16LE(2, 16); // ET_EXEC
 	header.writeUInt16LE(machine, 18);
 	header.writeUInt32LE(1, 20);
-	header.writeBigUInt64LE(BigInt(BASE + HEADERS), 24); // entry
+	header.writeBigUInt64LE(BigInt(BASE + headers), 24); // entry
 	header.writeBigUInt64LE(64n, 32); // program headers
 	header.writeUInt16LE(64, 52);
 	header.writeUInt16LE(56, 54);
-	header.writeUInt16LE(1, 56);
-	header.writeUInt32LE(1, 64); // PT_LOAD
-	header.writeUInt32LE(5, 68); // read, execute
-	header.writeBigUInt64LE(BigInt(BASE), 80);
-	header.writeBigUInt64LE(BigInt(BASE), 88);
-	header.writeBigUInt64LE(BigInt(size), 96);
-	header.writeBigUInt64LE(BigInt(size), 104);
-	header.writeBigUInt64LE(0x1000n, 112);
+	header.writeUInt16LE(memory ? 2 : 1, 56);
+	writeSegment(header, 64, { flags: READ | EXECUTE, address: BASE, fileBytes: size, bytes: size });
+	if (memory) writeSegment(header, 64 + 56, { flags: READ | WRITE, fileBytes: 0, ...memory });
 	return Buffer.concat([header, code]);
+}
+
+const [EXECUTE, WRITE, READ] = [1, 2, 4];
+
+/** Elf64_Phdr: of a PT_LOAD whose file bytes, if it has any, are the file's first. */
+function writeSegment(
+	header: Buffer,
+	at: number,
+	segment: { flags: number; address: number; fileBytes: number; bytes: number },
+): void {
+	header.writeUInt32LE(1, at); // PT_LOAD
+	header.writeUInt32LE(segment.flags, at + 4);
+	header.writeBigUInt64LE(BigInt(segment.address), at + 16);
+	header.writeBigUInt64LE(BigInt(segment.address), at + 24);
+	header.writeBigUInt64LE(BigInt(segment.fileBytes), at + 32);
+	header.writeBigUInt64LE(BigInt(segment.bytes), at + 40);
+	header.writeBigUInt64LE(0x1000n, at + 48);
 }

@@ -1,0 +1,122 @@
+import { MNT_DETACH, MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY, MS_REMOUNT } from "../../base/syscall.ts";
+import type { SandboxSpec } from "../../core/sandbox/sandbox-runtime.ts";
+import { CHANNEL, LAUNCHER_FILE } from "./launcher-program.ts";
+import { LauncherScript } from "./launcher-script.ts";
+import { INSTRUCTION_BYTES } from "./seccomp-filter.ts";
+
+/** Where a blank sandbox finds what the daemon gives it later: mounts made there on our side appear on its side. */
+export const STAGE = "/stage";
+/** In the stage. */
+export const stageEntries = { root: "root", tmp: "tmp", passwd: "passwd" } as const;
+/** What the runtime program has mounted in a blank sandbox and an image's root gets. */
+const carriedOver = ["proc", "dev", "sys", "etc/hosts", "etc/hostname", "etc/resolv.conf"];
+/**
+ * linux/capability.h. What the launcher has until the image's program runs, which has none: CHOWN for its output, DAC_OVERRIDE
+ * for folders of the image that are closed to all but their owner, SETGID, SETUID, SETPCAP, and SYS_ADMIN for mounts.
+ */
+const capabilities = {
+	CAP_CHOWN: 0,
+	CAP_DAC_OVERRIDE: 1,
+	CAP_SETGID: 6,
+	CAP_SETUID: 7,
+	CAP_SETPCAP: 8,
+	CAP_SYS_ADMIN: 21,
+} as const;
+
+export type LauncherCapability = keyof typeof capabilities;
+export const launcherCapabilities = Object.keys(capabilities) as LauncherCapability[];
+/** Of a launcher that has no mounts to make. */
+export const confiningCapabilities: LauncherCapability[] = ["CAP_CHOWN", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP"];
+
+const MS_MOVE = 8192;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
+const RLIMIT_NOFILE = 7;
+const PR_CAPBSET_DROP = 24;
+const SECCOMP_SET_MODE_FILTER = 1;
+const LINUX_CAPABILITY_VERSION_3 = 0x20080522;
+
+export interface AttachOptions {
+	spec: Pick<SandboxSpec, "readonlyRoot" | "user" | "cwd" | "limits">;
+	/** Whether the stage holds a file to mount over the image's /etc/passwd. */
+	passwd: boolean;
+	/** struct sock_filter[] */
+	seccomp: Buffer;
+}
+
+export interface Confinement {
+	user: SandboxSpec["user"];
+	cwd: string;
+	openFiles: number;
+	/** struct sock_filter[] */
+	seccomp: Buffer;
+}
+
+/** Makes the launcher's process what the image's program expects of its own: the image is its root, with the sandbox's file systems in it. */
+export function attachScript({ spec, passwd, seccomp }: AttachOptions): LauncherScript {
+	const script = new LauncherScript();
+	enterRoot(script, passwd);
+	if (spec.readonlyRoot) remountReadOnly(script, "/", MS_NOSUID | MS_NODEV);
+	return confine(script, [CHANNEL], { ...spec, openFiles: spec.limits.openFiles, seccomp });
+}
+
+/** The same for a launcher that was started in a sandbox that has its image already, from a file that it holds open. */
+export function confineScript(options: Confinement): LauncherScript {
+	return confine(new LauncherScript(), [CHANNEL, LAUNCHER_FILE], options);
+}
+
+/** The image's program in the launcher's place. `path` is where the program was found, its arguments are as the image has them. */
+export function executeScript(path: string, args: readonly string[], env: readonly string[]): LauncherScript {
+	return new LauncherScript().call("execve", path, args, env);
+}
+
+/** The sandbox's user without a capability, in the working directory, under the system call filter, with nothing of ours once it executes a program. */
+function confine(
+	script: LauncherScript,
+	ours: readonly number[],
+	{ user, cwd, openFiles, seccomp }: Confinement,
+): LauncherScript {
+	for (const fd of ours) script.call("fcntl", fd, F_SETFD, FD_CLOEXEC);
+	// So that it can open /dev/stdout and /dev/stderr anew.
+	for (const output of [1, 2]) script.call("fchown", output, user.uid, user.gid);
+	script.call("prlimit64", 0, RLIMIT_NOFILE, limit(openFiles), 0);
+	becomeUser(script, user);
+	script.call("chdir", cwd);
+	const fields = Buffer.alloc(8);
+	fields.writeUInt16LE(seccomp.length / INSTRUCTION_BYTES);
+	return script.call("seccomp", SECCOMP_SET_MODE_FILTER, 0, { fields, pointer: seccomp });
+}
+
+function enterRoot(script: LauncherScript, passwd: boolean): void {
+	const root = `${STAGE}/${stageEntries.root}`;
+	const move = (from: string, to: string) => script.call("mount", from, `${root}/${to}`, 0, MS_MOVE, 0);
+	for (const path of carriedOver) move(`/${path}`, path);
+	move(`${STAGE}/${stageEntries.tmp}`, "tmp");
+	if (passwd) {
+		script.call("mount", `${STAGE}/${stageEntries.passwd}`, `${root}/etc/passwd`, 0, MS_BIND, 0);
+		remountReadOnly(script, `${root}/etc/passwd`, MS_NOSUID | MS_NODEV | MS_NOEXEC);
+	}
+	// The old root ends up on top of the new one, where it is let go of (pivot_root(2), "pivot_root(".", ".")").
+	script.call("chdir", root).call("pivot_root", ".", ".").call("umount2", ".", MNT_DETACH).call("chdir", "/");
+}
+
+function remountReadOnly(script: LauncherScript, path: string, flags: bigint): void {
+	script.call("mount", 0, path, 0, MS_REMOUNT | MS_BIND | MS_RDONLY | flags, 0);
+}
+
+function becomeUser(script: LauncherScript, { uid, gid }: SandboxSpec["user"]): void {
+	for (const capability of Object.values(capabilities)) script.call("prctl", PR_CAPBSET_DROP, capability);
+	script.call("setgroups", 0, 0).call("setresgid", gid, gid, gid).call("setresuid", uid, uid, uid);
+	const header = Buffer.alloc(8);
+	header.writeUInt32LE(LINUX_CAPABILITY_VERSION_3);
+	// Two sets of 32 bits, each { effective, permitted, inheritable }.
+	script.call("capset", header, Buffer.alloc(24));
+}
+
+/** struct rlimit64 */
+function limit(value: number): Buffer {
+	const buffer = Buffer.alloc(16);
+	buffer.writeBigUInt64LE(BigInt(value), 0);
+	buffer.writeBigUInt64LE(BigInt(value), 8);
+	return buffer;
+}

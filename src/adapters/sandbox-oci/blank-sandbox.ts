@@ -1,0 +1,214 @@
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Clock } from "../../base/clock.ts";
+import { SlipwayError } from "../../base/error.ts";
+import { Lifetime } from "../../base/lifetime.ts";
+import { MS_BIND, mount, type WaitStatus } from "../../base/syscall.ts";
+import type { SandboxSpec } from "../../core/sandbox/sandbox-runtime.ts";
+import { attachScript, confineScript, confiningCapabilities, stageEntries } from "./attach-script.ts";
+import { blankConfig, launcherProcess } from "./bundle.ts";
+import type { Cgroup } from "./cgroup.ts";
+import type { ChildReaper } from "./child-reaper.ts";
+import { invalid } from "./image-check.ts";
+import type { KernelThread } from "./kernel-thread.ts";
+import { Launcher, scriptError } from "./launcher.ts";
+import { LAUNCHER_FILE } from "./launcher-program.ts";
+import type { ScriptFailure } from "./launcher-script.ts";
+import { removeFolder } from "./mount-points.ts";
+import type { OciProcess } from "./oci-process.ts";
+import type { RuntimeCommands } from "./runtime-program.ts";
+import type { SandboxNetwork } from "./sandbox-network.ts";
+
+/** What all blank sandboxes are made with. */
+export interface BlankHost {
+	commands: RuntimeCommands;
+	reaper: ChildReaper;
+	clock: Clock;
+	thread: KernelThread;
+	/** struct sock_filter[] */
+	seccomp: Buffer;
+	/** The root of blank sandboxes. */
+	rootFolder: string;
+	/** The launcher, open. */
+	launcherFile: number;
+	/** Mounts made below it appear in the sandboxes. */
+	stagesFolder: string;
+	bundlesFolder: string;
+}
+
+export interface BlankOptions {
+	/** The container's, unique on the machine. */
+	id: string;
+	/** The blank sandbox's from now on, also when it could not be made. */
+	network: SandboxNetwork;
+	etc: { hosts: string; hostname: string; resolvConf: string };
+	cgroup: Cgroup;
+	/** From the top of the cgroup hierarchies. */
+	cgroupName: string;
+}
+
+/** What it becomes. */
+export interface Attachment {
+	spec: SandboxSpec;
+	/** Mounted at /tmp. */
+	tmpPath: string;
+	/** Mounted over the image's own when it is given. */
+	passwd: string | undefined;
+}
+
+export interface Program {
+	/** As `checkImage` found it. */
+	path: string;
+	args: readonly string[];
+	/** NAME=value */
+	env: readonly string[];
+}
+
+/**
+ * A container that any function's sandbox can be made of: everything is there but the image, the limits and the program. Its
+ * process, the launcher, waits to be told them.
+ */
+export class BlankSandbox implements AsyncDisposable {
+	readonly network: SandboxNetwork;
+	readonly cgroup: Cgroup;
+	readonly #host: BlankHost;
+	readonly #id: string;
+	readonly #container: Container;
+	readonly #lifetime: Lifetime;
+	#execs = 0;
+
+	/** SANDBOX_FAILED, UNAVAILABLE; nothing is left then. */
+	static async create(host: BlankHost, options: BlankOptions): Promise<BlankSandbox> {
+		const lifetime = new Lifetime();
+		lifetime.use(options.network);
+		try {
+			return new BlankSandbox(host, options, await createContainer(host, options, lifetime), lifetime);
+		} catch (error) {
+			await lifetime[Symbol.asyncDispose]();
+			throw error;
+		}
+	}
+
+	private constructor(host: BlankHost, options: BlankOptions, container: Container, lifetime: Lifetime) {
+		this.#host = host;
+		this.#id = options.id;
+		this.network = options.network;
+		this.cgroup = options.cgroup;
+		this.#container = container;
+		this.#lifetime = lifetime;
+	}
+
+	/** Its process, and later the program's. */
+	get main(): OciProcess {
+		return this.#container.launcher.process;
+	}
+
+	/** Whether it can still become something. */
+	get isAlive(): boolean {
+		return !this.network.holder.isGone && !this.main.hasEnded;
+	}
+
+	onExit(listener: (status: WaitStatus) => void): void {
+		this.#container.launcher.onExit = listener;
+	}
+
+	/** Gives it an image and limits: all but the execution of the program. INVALID_IMAGE, SANDBOX_FAILED. Once. */
+	async attach({ spec, tmpPath, passwd }: Attachment): Promise<void> {
+		const { stage, launcher } = this.#container;
+		this.cgroup.limit(spec.limits);
+		mount(spec.rootfs, join(stage, stageEntries.root), "none", MS_BIND);
+		mount(tmpPath, join(stage, stageEntries.tmp), "none", MS_BIND);
+		if (passwd !== undefined) writeFileSync(join(stage, stageEntries.passwd), passwd, { mode: 0o644 });
+		const script = attachScript({ spec, passwd: passwd !== undefined, seccomp: this.#host.seccomp });
+		checkConfined(await launcher.run(script), spec.cwd);
+	}
+
+	/** Its process becomes the program. INVALID_IMAGE, SANDBOX_FAILED. */
+	execute(program: Program): Promise<void> {
+		return this.#container.launcher.execute(program.path, program.args, program.env);
+	}
+
+	/** A further process becomes another program. Same errors. */
+	async exec(program: Program & Pick<SandboxSpec, "user" | "cwd">, openFiles: number): Promise<OciProcess> {
+		const { commands, launcherFile, seccomp } = this.#host;
+		const folder = join(this.#container.bundle, `exec-${++this.#execs}`);
+		mkdirSync(folder);
+		const process = launcherProcess(`/proc/self/fd/${LAUNCHER_FILE}`, confiningCapabilities);
+		const launcher = await Launcher.start({
+			...this.#host,
+			cgroup: this.cgroup,
+			lifetime: this.#lifetime,
+			files: [launcherFile],
+			start: (files) => commands.exec(this.#id, folder, process, files),
+		});
+		try {
+			checkConfined(await launcher.run(confineScript({ ...program, openFiles, seccomp })), program.cwd);
+			await launcher.execute(program.path, program.args, program.env);
+			return launcher.process;
+		} catch (error) {
+			launcher.dismiss();
+			throw error;
+		}
+	}
+
+	[Symbol.asyncDispose](): Promise<void> {
+		return this.#lifetime[Symbol.asyncDispose]();
+	}
+}
+
+interface Container {
+	/** Of the runtime program, and for files of its calls. */
+	bundle: string;
+	/** What is mounted or made in here is in the sandbox's STAGE. */
+	stage: string;
+	launcher: Launcher;
+}
+
+async function createContainer(host: BlankHost, options: BlankOptions, lifetime: Lifetime): Promise<Container> {
+	const { id, network, cgroup, cgroupName } = options;
+	const stage = makeStage(host, id, lifetime);
+	const bundle = join(host.bundlesFolder, id);
+	mkdirSync(bundle);
+	lifetime.defer(() => removeFolder(bundle));
+	const config = blankConfig({
+		networkPath: network.path,
+		processesPath: network.holder.path,
+		rootPath: host.rootFolder,
+		stagePath: stage,
+		etc: options.etc,
+		cgroupsPath: `/${cgroupName}`,
+		cgroupNamespace: existsSync("/proc/self/ns/cgroup"),
+	});
+	await writeFile(join(bundle, "config.json"), JSON.stringify(config));
+	lifetime.defer(() => cgroup.remove());
+	lifetime.defer(() => host.commands.forget(id));
+	// A create that failed half-way may have left a process; after a good one there is none by now.
+	lifetime.defer(() => cgroup.killAll());
+	lifetime.defer(() => network.holder.end());
+	const launcher = await Launcher.start({
+		...host,
+		cgroup,
+		lifetime,
+		start: (files) => host.commands.create(id, bundle, files),
+	});
+	network.holder.mustHold(launcher.process.pid);
+	await host.commands.start(id, bundle, () => launcher.process.hasEnded);
+	return { bundle, stage, launcher };
+}
+
+function makeStage({ stagesFolder, thread }: BlankHost, id: string, lifetime: Lifetime): string {
+	const stage = join(stagesFolder, id);
+	const mounts = [stageEntries.root, stageEntries.tmp].map((name) => join(stage, name));
+	for (const folder of [stage, ...mounts]) mkdirSync(folder);
+	lifetime.defer(() => removeFolder(stage));
+	lifetime.defer(() => thread.run("unmount", { targets: mounts }));
+	return stage;
+}
+
+function checkConfined(failure: ScriptFailure | undefined, cwd: string): void {
+	if (!failure) return;
+	const error = scriptError(failure);
+	if (failure.name === "chdir" && failure.texts[0] === cwd) throw invalid(error, `chdir ${cwd}`, "InvalidWorkingDir");
+	throw new SlipwayError("SANDBOX_FAILED", `The sandbox could not be set up: ${error.message}`);
+}

@@ -1,0 +1,83 @@
+import { Socket } from "node:net";
+import type { Clock } from "../../base/clock.ts";
+import { SlipwayError } from "../../base/error.ts";
+import { ANSWER_BYTES } from "./launcher-program.ts";
+import type { LauncherScript, ScriptFailure } from "./launcher-script.ts";
+
+/** A script takes a fraction of a millisecond; a launcher that has not answered by then never will. */
+const ANSWER_LIMIT_MS = 10_000;
+
+/** Our end of the socket over which one launcher takes its scripts. One script at a time. */
+export class LauncherChannel implements Disposable {
+	readonly #socket: Socket;
+	readonly #clock: Clock;
+	#received: Buffer = Buffer.alloc(0);
+	#ended = false;
+	/** It went without having read what it was sent. */
+	#broken = false;
+	#onNews: (() => void) | undefined;
+
+	constructor(fd: number, clock: Clock) {
+		this.#clock = clock;
+		this.#socket = new Socket({ fd, readable: true, writable: true });
+		this.#socket.on("data", (part: Buffer) => {
+			this.#received = Buffer.concat([this.#received, part]);
+			this.#onNews?.();
+		});
+		// The kernel resets a connection whose other side has gone with something unread.
+		this.#socket.on("error", () => {
+			this.#broken = true;
+			this.#end();
+		});
+		this.#socket.on("close", () => this.#end());
+	}
+
+	/** Undefined when every call was made; SANDBOX_FAILED when the launcher ended over it. */
+	async run(script: LauncherScript): Promise<ScriptFailure | undefined> {
+		const answer = await this.#exchange(script);
+		if (!answer) throw ended("while it was set up");
+		return script.failure(answer);
+	}
+
+	/**
+	 * For a script that ends with the execution of another program, which closes the channel. Undefined when that was done (or
+	 * when the launcher was killed over it, which its exit tells); SANDBOX_FAILED when it was gone before.
+	 */
+	async execute(script: LauncherScript): Promise<ScriptFailure | undefined> {
+		const answer = await this.#exchange(script);
+		if (!answer && this.#broken) throw ended("before its start");
+		return answer && script.failure(answer);
+	}
+
+	/** The answer; undefined when the channel was closed instead. */
+	async #exchange(script: LauncherScript): Promise<Buffer | undefined> {
+		if (this.#ended) throw ended("before its start");
+		this.#socket.write(script.encode());
+		const { promise, resolve, reject } = Promise.withResolvers<void>();
+		this.#onNews = () => {
+			if (this.#ended || this.#received.length >= ANSWER_BYTES) resolve();
+		};
+		const cancel = this.#clock.after(ANSWER_LIMIT_MS, () =>
+			reject(new SlipwayError("SANDBOX_FAILED", "The sandbox's first process does not answer")),
+		);
+		await promise.finally(cancel);
+		this.#onNews = undefined;
+		if (this.#received.length < ANSWER_BYTES) return undefined;
+		const answer = this.#received.subarray(0, ANSWER_BYTES);
+		this.#received = this.#received.subarray(ANSWER_BYTES);
+		return answer;
+	}
+
+	#end(): void {
+		this.#ended = true;
+		this.#onNews?.();
+	}
+
+	[Symbol.dispose](): void {
+		this.#socket.destroy();
+	}
+}
+
+function ended(when: string): SlipwayError {
+	return new SlipwayError("SANDBOX_FAILED", `The sandbox's process has ended ${when}`);
+}
