@@ -44,6 +44,8 @@ export interface Script {
 	/** Whether a create or a reset fails, by no fault of the function's. */
 	breaks: () => boolean;
 	thawMs: () => number;
+	/** For a sandbox to be removed. */
+	disposeMs: () => number;
 }
 
 /** What processes with companions get for their end, and what those without get. */
@@ -249,6 +251,8 @@ class SimulatedSandbox extends SimulatedProcess implements Sandbox {
 		session.start();
 	}
 
+	async endStart(): Promise<void> {}
+
 	async freeze(): Promise<void> {
 		this.frozen = true;
 		this.#platform.freezes++;
@@ -262,6 +266,7 @@ class SimulatedSandbox extends SimulatedProcess implements Sandbox {
 		if (ms > 0) await this.#platform.clock.sleep(ms);
 		this.frozen = false;
 	}
+	async endStart(): Promise<void> {}
 	async kill(): Promise<SandboxExit> {
 		for (const process of this.companions.values()) process.signal("SIGKILL");
 		this.exit({ signal: "SIGKILL", oomKilled: false });
@@ -296,6 +301,8 @@ class SimulatedSandbox extends SimulatedProcess implements Sandbox {
 	}
 	async [Symbol.asyncDispose](): Promise<void> {
 		await this.kill();
+		const ms = this.#platform.script.disposeMs();
+		if (ms > 0) await this.#platform.clock.sleep(ms);
 		this.#platform.sandboxes.delete(this);
 	}
 }

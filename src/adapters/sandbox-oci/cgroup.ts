@@ -13,6 +13,8 @@ import { KeptNumber } from "./kept-file.ts";
 export interface Cgroup {
 	/** From now on; the peak of memory starts anew where the kernel can do that. */
 	limit(limits: CgroupLimits): void;
+	/** In place of the limit of CPU that it has. */
+	limitCpus(cpus: number): void;
 	/** Gives up quietly once `isUnwanted`: a thaw or a kill that came meanwhile must not be undone. */
 	freeze(isUnwanted?: () => boolean): Promise<void>;
 	thaw(): void;
@@ -30,7 +32,7 @@ export interface Cgroup {
 }
 
 /** What a group may use. */
-export type CgroupLimits = Pick<SandboxLimits, "memoryMiB" | "cpus" | "pids">;
+export type CgroupLimits = Pick<SandboxLimits, "memoryMiB" | "cpus" | "startCpus" | "pids">;
 
 export interface CgroupStats {
 	/** In use without the page cache that the kernel would give up at once. */
@@ -138,8 +140,12 @@ class CgroupV1 implements Cgroup {
 		if (existsSync(swap)) writeFileSync(swap, bytes);
 		writeFileSync(this.#peakFile, "0");
 		writeFileSync(join(this.#cpu, "cpu.cfs_period_us"), `${CPU_PERIOD_US}`);
-		writeFileSync(join(this.#cpu, "cpu.cfs_quota_us"), `${cpuQuotaUs(limits.cpus)}`);
+		this.limitCpus(limits.startCpus ?? limits.cpus);
 		writeFileSync(join(this.#pids, "pids.max"), `${limits.pids}`);
+	}
+
+	limitCpus(cpus: number): void {
+		writeFileSync(join(this.#cpu, "cpu.cfs_quota_us"), `${cpuQuotaUs(cpus)}`);
 	}
 
 	async freeze(isUnwanted: () => boolean = () => false): Promise<void> {
@@ -207,8 +213,12 @@ class CgroupV2 implements Cgroup {
 		write("memory.max", `${limits.memoryMiB * MIB}`);
 		// Not there in a kernel without swap.
 		if (existsSync(join(this.#path, "memory.swap.max"))) write("memory.swap.max", "0");
-		write("cpu.max", `${cpuQuotaUs(limits.cpus)} ${CPU_PERIOD_US}`);
+		this.limitCpus(limits.startCpus ?? limits.cpus);
 		write("pids.max", `${limits.pids}`);
+	}
+
+	limitCpus(cpus: number): void {
+		writeFileSync(join(this.#path, "cpu.max"), `${cpuQuotaUs(cpus)} ${CPU_PERIOD_US}`);
 	}
 
 	async freeze(isUnwanted: () => boolean = () => false): Promise<void> {

@@ -1,5 +1,4 @@
 import { Worker } from "node:worker_threads";
-import type { PosixSpawnInput } from "../../base/posix-spawn.ts";
 import type { HolderInput } from "./holders.ts";
 import type { LinkInput } from "./network-links.ts";
 
@@ -18,8 +17,6 @@ export interface KernelOperations {
 	makeLink(input: LinkInput): void;
 	/** Deletes network interfaces of the host that are still there. Takes the kernel 15 to 30 ms, however many they are. */
 	deleteLinks(input: { names: readonly string[] }): void;
-	/** Starts a program: half a millisecond at most, because the thread waits until the program is executed. */
-	spawn(input: PosixSpawnInput): { pid: number };
 	/** Copies the disk image and mounts the copy, nodev and nosuid. The copy's file is unlinked at once. */
 	mountDisk(input: { template: string; file: string; target: string }): void;
 	mountTmpfs(input: { target: string; options: string }): void;

@@ -18,7 +18,6 @@ import {
 import { join } from "node:path";
 import { parentPort } from "node:worker_threads";
 import { systemCode } from "../../base/error.ts";
-import { posixSpawn } from "../../base/posix-spawn.ts";
 import {
 	CLONE_NEWNET,
 	CLONE_NEWPID,
@@ -97,9 +96,6 @@ const operations: KernelOperations = {
 	},
 	deleteLinks({ names }) {
 		deleteLinks(names);
-	},
-	spawn(input) {
-		return { pid: posixSpawn(input) };
 	},
 	mountDisk({ template, file, target }) {
 		mkdirSync(target, { recursive: true });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { collect, contractLimits, contractSpec } from "../../core/sandbox/sandbox-runtime.contract.ts";
-import type { Sandbox } from "../../core/sandbox/sandbox-runtime.ts";
+import type { Sandbox, SandboxLimits } from "../../core/sandbox/sandbox-runtime.ts";
 import { type OciHarness, openOciHarness, whyNot } from "./testing/oci-harness.ts";
 import { inOwnMountNamespace } from "./testing/own-mount-namespace.ts";
 import { runScript } from "./testing/run.ts";
@@ -27,7 +27,7 @@ function limitsSuite(): void {
 	});
 	after(() => harness?.[Symbol.asyncDispose]());
 
-	const create = (script: string, change: Partial<typeof contractLimits>) =>
+	const create = (script: string, change: Partial<SandboxLimits>) =>
 		harness.runtime.create(
 			contractSpec(harness.rootfs, ["sh", "-c", script], { limits: { ...contractLimits, ...change } }),
 		);
@@ -46,6 +46,24 @@ function limitsSuite(): void {
 			}
 			assert.fail(`only ${shares.map((share) => share.toFixed(2)).join(", ")} of what it was given`);
 		});
+
+	test("a start may use more CPU, until it is over", async () => {
+		const limits = { cpus: 0.07, startCpus: 0.5 };
+		await using sandbox = await create("while true; do :; done & while true; do :; done", limits);
+		await sandbox.start();
+		const before = await cpuShare(sandbox);
+		await sandbox.endStart();
+		await sandbox.endStart();
+		const after = await cpuShare(sandbox);
+		assert.ok(before > 2 * limits.cpus && before <= 1.05 * limits.startCpus, `${before} of a CPU at its start`);
+		assert.ok(after <= 1.1 * limits.cpus, `${after} of a CPU afterwards`);
+		await using next = await sandbox.reset();
+		await next.start();
+		const again = await cpuShare(next);
+		assert.ok(again > 2 * limits.cpus, `${again} of a CPU after a reset`);
+		await next[Symbol.asyncDispose]();
+		await next.endStart();
+	});
 
 	/** CPU time by wall time, over a while. */
 	async function cpuShare(sandbox: Sandbox): Promise<number> {

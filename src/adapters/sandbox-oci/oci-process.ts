@@ -18,6 +18,10 @@ const signalNames = new Map(
 		.map(([name, number]) => [number, name]),
 );
 
+export function signalName(number: number | undefined): string | undefined {
+	return number === undefined ? undefined : (signalNames.get(number) ?? `SIG${number}`);
+}
+
 /** A program that the runtime program started in a sandbox and that is our child now. */
 export class OciProcess implements SandboxProcess {
 	readonly exited: Promise<SandboxExit>;
@@ -57,7 +61,7 @@ export class OciProcess implements SandboxProcess {
 
 	/** The process is gone. */
 	onExit(status: WaitStatus): void {
-		const signal = status.signal === undefined ? undefined : (signalNames.get(status.signal) ?? `SIG${status.signal}`);
+		const signal = signalName(status.signal);
 		const oomKilled = signal === "SIGKILL" && !this.#killedByUs && this.#cgroup.oomKills() > this.#othersOomKills;
 		this.#exit = {
 			...(status.code === undefined ? {} : { code: status.code }),

@@ -118,8 +118,8 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		this.#lifetime.defer(() => kernelThread.run("unmount", { targets: [runFolder] }));
 		for (const folder of ["networks", "bundles", "tmp", "state", "etc"]) mkdirSync(join(runFolder, folder));
 		writeEtc(join(runFolder, "etc"));
-		this.#commands = new RuntimeCommands(options.runtime, join(runFolder, "state"));
 		this.#reaper = this.#lifetime.use(new ChildReaper(this.#clock));
+		this.#commands = new RuntimeCommands(options.runtime, join(runFolder, "state"), this.#reaper, this.#clock);
 		this.#kernelThread = kernelThread;
 		this.#holders = this.#lifetime.use(new Holders(join(runFolder, "holders"), this.#reaper));
 		this.#lifetime.defer(() => this.#cgroups.removeParent(this.#mark));
@@ -244,6 +244,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 			network,
 			cgroup,
 			memoryBytes: spec.limits.memoryMiB * 2 ** 20,
+			cpusAfterStart: spec.limits.startCpus === undefined ? undefined : spec.limits.cpus,
 			clock: this.#clock,
 			release: () => blank.execute(programOf(path, spec)),
 			exec: async (other) => {

@@ -25,6 +25,8 @@ export interface OciSandboxParts {
 	cgroup: Cgroup;
 	/** Limit of the group. */
 	memoryBytes: number;
+	/** What holds from `endStart` on; undefined where it has held from the beginning. */
+	cpusAfterStart: number | undefined;
 	clock: Clock;
 	release: () => Promise<void>;
 	exec: (program: ProgramSpec) => Promise<OciProcess>;
@@ -146,6 +148,11 @@ export class OciSandbox implements Sandbox {
 			throw new SlipwayError("SANDBOX_FAILED", `Sandbox ${this.id} has been disposed before its reset`);
 		this.#reset ??= this.#parts.anew();
 		return this.#reset;
+	}
+
+	async endStart(): Promise<void> {
+		const { cgroup, cpusAfterStart } = this.#parts;
+		if (!this.#disposed && cpusAfterStart !== undefined) cgroup.limitCpus(cpusAfterStart);
 	}
 
 	async stats(): Promise<SandboxStats> {

@@ -1,11 +1,15 @@
-import { spawn } from "node:child_process";
 import { closeSync, constants, existsSync, openSync, readSync, unlinkSync, writeFileSync, writeSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Clock } from "../../base/clock.ts";
 import { SlipwayError, systemCode } from "../../base/error.ts";
+import type { PosixSpawnInput } from "../../base/posix-spawn.ts";
 import { OOM_SCORE_ADJUST } from "./bundle.ts";
+import type { ChildReaper } from "./child-reaper.ts";
 import { removeFolder } from "./mount-points.ts";
+import { signalName } from "./oci-process.ts";
+import { type SpawnedProgram, spawnProgram } from "./spawn.ts";
 import { TOOL_ENVIRONMENT } from "./tool.ts";
 
 export interface RuntimeProgram {
@@ -32,10 +36,14 @@ const FIFO_ATTEMPTS = 2_000;
 export class RuntimeCommands {
 	readonly #program: RuntimeProgram;
 	readonly #root: string;
+	readonly #reaper: ChildReaper;
+	readonly #clock: Clock;
 
-	constructor(program: RuntimeProgram, root: string) {
+	constructor(program: RuntimeProgram, root: string, reaper: ChildReaper, clock: Clock) {
 		this.#program = program;
 		this.#root = root;
+		this.#reaper = reaper;
+		this.#clock = clock;
 	}
 
 	/** Makes the container, stopped just before its program; returns the id of its first process. */
@@ -79,23 +87,30 @@ export class RuntimeCommands {
 	async #run(args: readonly string[], folder: string, files: ProgramFiles | undefined): Promise<void> {
 		const { path, name } = this.#program;
 		const log = join(folder, "log");
-		const child = spawn(path, ["--root", this.#root, "--log", log, "--log-format", "json", ...args], {
-			stdio: files ? ["ignore", files.stdout, files.stderr, ...files.further] : "ignore",
+		const { pid, exited } = this.#spawn({
+			path,
+			args: ["--root", this.#root, "--log", log, "--log-format", "json", ...args],
 			// Where both put a copy of themselves that no container can write to (CVE-2019-5736): a file, and for a moment a
 			// mount over it, in our mount namespace. By default that is /tmp, where a killed one leaves them.
 			env: { ...TOOL_ENVIRONMENT, _LIBCONTAINER_STATEDIR: folder },
-			timeout: TIMEOUT_MS,
-			killSignal: "SIGKILL",
+			fds: ["ignore", files?.stdout ?? "ignore", files?.stderr ?? "ignore", ...(files?.further ?? [])],
 		});
-		dieFirst(child.pid);
-		const ended = await new Promise<{ code: number | null; signal: string | null }>((resolve, reject) => {
-			child.once("error", reject);
-			child.once("exit", (code, signal) => resolve({ code, signal }));
-		}).catch((error: unknown) => {
-			throw new SlipwayError("UNAVAILABLE", `Could not run ${path}`, { cause: error, hint: "Run `slipway doctor`" });
-		});
+		dieFirst(pid);
+		const cancel = this.#clock.after(TIMEOUT_MS, () => process.kill(pid, "SIGKILL"));
+		const ended = await exited.finally(cancel);
 		if (ended.code === 0) return;
-		throw runtimeError(name, args[0]!, await lastMessage(log), ended.signal);
+		throw runtimeError(name, args[0]!, await lastMessage(log), signalName(ended.signal));
+	}
+
+	#spawn(program: PosixSpawnInput): SpawnedProgram {
+		try {
+			return spawnProgram(this.#reaper, program);
+		} catch (error) {
+			throw new SlipwayError("UNAVAILABLE", `Could not run ${program.path}`, {
+				cause: error,
+				hint: "Run `slipway doctor`",
+			});
+		}
 	}
 }
 
@@ -104,8 +119,7 @@ function preserve({ further }: ProgramFiles): string[] {
 }
 
 /** What it starts inherits that; crun's exec forgets the program's own (1.8). */
-function dieFirst(pid: number | undefined): void {
-	if (pid === undefined) return;
+function dieFirst(pid: number): void {
 	try {
 		writeFileSync(`/proc/${pid}/oom_score_adj`, `${OOM_SCORE_ADJUST}`);
 	} catch (error) {
@@ -173,11 +187,8 @@ async function lastMessage(log: string): Promise<string> {
 }
 
 /** The program's own words for what `checkImage` could not see (a race, a file system's own refusal). */
-function runtimeError(name: string, command: string, message: string, signal: string | null): SlipwayError {
-	if (signal !== null) return new SlipwayError("SANDBOX_FAILED", `\`${name} ${command}\` was ended by ${signal}`);
-	if (/executable file|open executable|exec: "/.test(message))
-		return new SlipwayError("INVALID_IMAGE", message, { reason: "InvalidEntrypoint" });
-	if (/chdir|cwd/.test(message)) return new SlipwayError("INVALID_IMAGE", message, { reason: "InvalidWorkingDir" });
+function runtimeError(name: string, command: string, message: string, signal: string | undefined): SlipwayError {
+	if (signal !== undefined) return new SlipwayError("SANDBOX_FAILED", `\`${name} ${command}\` was ended by ${signal}`);
 	if (/no space left|cannot allocate memory|resource temporarily unavailable|too many open files/i.test(message))
 		return new SlipwayError("EXHAUSTED", `The machine has no room for another sandbox: ${message}`);
 	return new SlipwayError("SANDBOX_FAILED", `\`${name} ${command}\` failed: ${message || "it gave no reason"}`, {

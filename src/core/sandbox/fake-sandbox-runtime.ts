@@ -119,6 +119,8 @@ export class FakeSandbox implements Sandbox {
 	#reset: Promise<FakeSandbox> | undefined;
 	#thawed: { promise: Promise<void>; resolve: () => void } | undefined;
 	#memoryPeakBytes = 0;
+	/** What holds now. */
+	cpus: number;
 
 	constructor(
 		spec: SandboxSpec,
@@ -128,6 +130,7 @@ export class FakeSandbox implements Sandbox {
 	) {
 		this.id = spec.id;
 		this.spec = spec;
+		this.cpus = spec.limits.startCpus ?? spec.limits.cpus;
 		this.tmp = tmp;
 		this.#options = options;
 		this.#hooks = hooks;
@@ -282,6 +285,10 @@ export class FakeSandbox implements Sandbox {
 			this.#hooks.disposed();
 			throw error;
 		}
+	}
+
+	async endStart(): Promise<void> {
+		this.cpus = this.spec.limits.cpus;
 	}
 
 	async memoryPeak(): Promise<number> {

@@ -59,6 +59,8 @@ export interface SandboxLimits {
 	memoryMiB: number;
 	/** In CPUs; 0.5 is half of one. */
 	cpus: number;
+	/** In CPUs, at least `cpus`: what it may use until `Sandbox.endStart`, after its making and after each reset. `cpus` when left out. */
+	startCpus?: number;
 	/** Processes and threads. */
 	pids: number;
 	openFiles: number;
@@ -102,6 +104,11 @@ export interface Sandbox extends SandboxProcess, AsyncDisposable {
 	 * same id and limits and with /tmp as it was; everything else is fresh. This object is disposed. Same errors as create.
 	 */
 	reset(): Promise<Sandbox>;
+	/**
+	 * The start is over: from now on `limits.cpus` holds in place of `limits.startCpus`. Idempotent, without effect on a
+	 * sandbox that was disposed. A runtime without it keeps to `limits.cpus` from the beginning.
+	 */
+	endStart(): Promise<void>;
 	stats(): Promise<SandboxStats>;
 	/** `stats().memoryPeakBytes` alone, cheap enough to ask after each event. */
 	memoryPeak(): Promise<number>;

@@ -23,6 +23,12 @@ export interface EnvironmentDeps {
 
 /** CPU in proportion to memory: 1,769 MB is one vCPU (lambda-contract 3.8). */
 const memoryMiBPerCpu = 1769;
+/**
+ * What an init may use where the function's share is less. Measured of Lambda: the Node image is ready after 295 ms at 128 MB
+ * (docs/adr/0010-language-start-up.md), which its 7 % of a CPU would take a second for. Not more than one: runtimes that size
+ * themselves by the number of CPUs then see the one they have afterwards.
+ */
+const minStartCpus = 1;
 /** Processes and threads, and open files (lambda-contract 3.8). */
 const maxPids = 1024;
 const maxOpenFiles = 1024;
@@ -56,6 +62,7 @@ export class ExecutionEnvironment {
 	async create(): Promise<void> {
 		const { runtime, contract, egress } = this.#deps;
 		const { configuration } = this.#revision;
+		const cpus = configuration.memoryMiB / memoryMiBPerCpu;
 		if (this.#ended) throw new SlipwayError("SANDBOX_FAILED", "The sandbox was given up before it was made");
 		this.#rootfs ??= await this.#acquireRoot();
 		this.#companions ??= await this.#findCompanions(this.#rootfs);
@@ -66,7 +73,8 @@ export class ExecutionEnvironment {
 			readonlyRoot: true,
 			limits: {
 				memoryMiB: configuration.memoryMiB,
-				cpus: configuration.memoryMiB / memoryMiBPerCpu,
+				cpus,
+				...(cpus < minStartCpus && { startCpus: minStartCpus }),
 				pids: maxPids,
 				openFiles: maxOpenFiles,
 				tmpMiB: configuration.tmpMiB,
@@ -75,7 +83,7 @@ export class ExecutionEnvironment {
 			endpoint: {
 				envName: contract.endpointVariable,
 				onConnection: (socket) => {
-					if (this.#run) this.#run.session.onConnection(socket);
+					if (this.#run) this.#run.onConnection(socket);
 					else socket.destroy();
 				},
 			},

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { type Clock, settledWithin } from "../../base/clock.ts";
 import { isSlipwayError } from "../../base/error.ts";
 import type {
@@ -22,6 +23,8 @@ export interface SandboxRunDeps {
 
 /** What a session tells, less what the run sees to itself, and what becomes of the processes. */
 export interface RunListener extends Omit<SessionListener, "onCompanionsReady" | "onCompanionError"> {
+	/** One of the processes has connected to the endpoint for the first time since the start. */
+	onConnected(): void;
 	/** Whole lines that the processes wrote, as they belong into the function's log. */
 	onLines(lines: readonly LogEvent[]): void;
 	/** The main process has ended. */
@@ -30,6 +33,8 @@ export interface RunListener extends Omit<SessionListener, "onCompanionsReady" |
 	onCompanionFailure(failure: Failure): void;
 }
 
+/** Milliseconds after which an init has only its share of CPU any more: as long as the cloud's init phase (lambda-contract 3.3). */
+const maxStartMs = 10_000;
 /** Milliseconds to wait for the last output of a process that has ended. */
 const lastOutputMs = 200;
 /** The main process's share of the time for an orderly end, where companions come after it (RIE, rapid/shutdown.go). */
@@ -48,9 +53,12 @@ export class SandboxRun {
 	readonly #companions = new Map<string, SandboxProcess>();
 	readonly #pumps: LogPump[];
 	#started = false;
+	#connected = false;
 	/** The main process was released; before that there is none to end. */
 	#mainStarted = false;
 	#ending = false;
+	#startEnded = false;
+	#cancelEndOfStart: () => void = () => {};
 
 	constructor(sandbox: Sandbox, setup: SessionSetup, deps: SandboxRunDeps, listener: RunListener) {
 		this.sandbox = sandbox;
@@ -60,6 +68,10 @@ export class SandboxRun {
 		this.session = deps.contract.openSession(
 			{
 				...listener,
+				onReady: () => {
+					this.#endStart();
+					listener.onReady();
+				},
 				onCompanionsReady: () => this.#companionsReady.resolve(),
 				onCompanionError: (path, errorType) => this.#companionFailed(path, errorType, `${errorType} was reported`),
 			},
@@ -72,15 +84,33 @@ export class SandboxRun {
 		});
 	}
 
+	/** A connection that arrives from the sandbox. */
+	onConnection(socket: Socket): void {
+		if (!this.#connected) {
+			this.#connected = true;
+			this.#listener.onConnected();
+		}
+		this.session.onConnection(socket);
+	}
+
 	/** Starts the companions and, when they have made themselves known, the main process. INVALID_IMAGE; SANDBOX_FAILED. */
 	async start(): Promise<void> {
 		this.#started = true;
+		this.#cancelEndOfStart = this.#deps.clock.after(maxStartMs, () => this.#endStart());
 		for (const path of this.#setup.companions) if (!this.#ending) await this.#startCompanion(path);
 		if (this.#setup.companions.length > 0) await this.#companionsReady.promise;
 		// The last companion may make itself known when its time for that is over.
 		if (this.#ending) return;
 		this.#mainStarted = true;
 		await this.sandbox.start();
+	}
+
+	/** What can't be limited must not go on: its end is noticed like any other. */
+	#endStart(): void {
+		if (this.#startEnded) return;
+		this.#startEnded = true;
+		this.#cancelEndOfStart();
+		this.sandbox.endStart().catch(() => this.sandbox.kill());
 	}
 
 	async #startCompanion(path: string): Promise<void> {
@@ -125,6 +155,7 @@ export class SandboxRun {
 	async shutdown(reason: ShutdownReason): Promise<void> {
 		if (this.#ending) return;
 		this.#ending = true;
+		this.#cancelEndOfStart();
 		try {
 			const budgetMs = this.#started ? this.session.shutdownMs : 0;
 			if (budgetMs > 0) await this.#endInOrder(reason, budgetMs);
@@ -135,10 +166,11 @@ export class SandboxRun {
 
 	async #endInOrder(reason: ShutdownReason, budgetMs: number): Promise<void> {
 		await this.sandbox.thaw();
-		const until = this.#deps.clock.now() + budgetMs;
+		const { clock } = this.#deps;
+		const untilAt = clock.monotonic() + budgetMs;
 		const mainMs = this.#companions.size > 0 ? budgetMs * mainShare : budgetMs;
 		if (this.#mainStarted && !this.exited) await this.#endMain(mainMs);
-		await this.#endCompanions(reason, until);
+		await this.#endCompanions(reason, untilAt);
 	}
 
 	async #endMain(graceMs: number): Promise<void> {
@@ -147,11 +179,14 @@ export class SandboxRun {
 		this.sandbox.signal("SIGKILL");
 	}
 
-	async #endCompanions(reason: ShutdownReason, until: number): Promise<void> {
-		const told = this.session.shutdown(reason, until);
+	/** `untilAt` is monotonic; they are told the same on the wall clock. */
+	async #endCompanions(reason: ShutdownReason, untilAt: number): Promise<void> {
+		const { clock } = this.#deps;
+		const leftMs = () => Math.max(0, untilAt - clock.monotonic());
+		const told = this.session.shutdown(reason, clock.now() + leftMs());
 		for (const [path, process] of this.#companions) if (!told.includes(path)) process.signal("SIGKILL");
 		const ended = Promise.all(told.map((path) => this.#companions.get(path)?.exited));
-		if (told.length > 0) await settledWithin(ended, Math.max(0, until - this.#deps.clock.now()), this.#deps.clock);
+		if (told.length > 0) await settledWithin(ended, leftMs(), clock);
 	}
 
 	#pump(process: SandboxProcess, source: LogSource): LogPump[] {
