@@ -13,6 +13,7 @@ interface Options {
 	config: Config;
 	clock: Clock;
 	log: Log;
+	memoryIsShort: () => boolean;
 }
 
 /**
@@ -20,9 +21,9 @@ interface Options {
  * UNAVAILABLE with what is wrong with each.
  */
 export async function openSandboxRuntime(options: Options): Promise<SandboxRuntime> {
-	const { config, clock, log } = options;
+	const { config, clock, log, memoryIsShort } = options;
 	const runtime = await usableRuntime(options);
-	return OciSandboxRuntime.open({ runtime, stateFolder: join(config.home, "sandboxes"), clock, log });
+	return OciSandboxRuntime.open({ runtime, stateFolder: join(config.home, "sandboxes"), clock, log, memoryIsShort });
 }
 
 /** A probe makes a real sandbox, which takes longer than all the rest of a start: one that passed is remembered. */

@@ -1,5 +1,4 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../base/clock.ts";
 import { SlipwayError } from "../../base/error.ts";
@@ -180,7 +179,7 @@ async function createContainer(host: BlankHost, options: BlankOptions, lifetime:
 		cgroupsPath: `/${cgroupName}`,
 		cgroupNamespace: existsSync("/proc/self/ns/cgroup"),
 	});
-	await writeFile(join(bundle, "config.json"), JSON.stringify(config));
+	writeFileSync(join(bundle, "config.json"), JSON.stringify(config));
 	lifetime.defer(() => cgroup.remove());
 	lifetime.defer(() => host.commands.forget(id));
 	// A create that failed half-way may have left a process; after a good one there is none by now.

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { closeSync, mkdirSync, openSync, realpathSync, writeFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
 import { type Clock, systemClock } from "../../base/clock.ts";
 import { SlipwayError } from "../../base/error.ts";
@@ -29,7 +29,7 @@ import { seccompProfile } from "./seccomp-profile.ts";
 import { type TmpDisk, TmpDisks } from "./tmp-disks.ts";
 import { userDatabase } from "./user-database.ts";
 import { refuseVulnerableRuntime } from "./vulnerability-check.ts";
-import { WarmPool } from "./warm-pool.ts";
+import { type Pooling, WarmPool } from "./warm-pool.ts";
 
 export interface OciSandboxRuntimeOptions {
 	runtime: RuntimeProgram;
@@ -37,8 +37,10 @@ export interface OciSandboxRuntimeOptions {
 	stateFolder: string;
 	clock?: Clock;
 	log?: Log;
-	/** Networks and /tmp disks that stand ready, of each shape. */
+	/** Blank sandboxes and /tmp disks that stand ready of each shape, at least; none at all with 0. */
 	poolSize?: number;
+	/** Asked once a second and after each start: then no more than that stand ready. */
+	memoryIsShort?: () => boolean;
 	/** Private range of the sandboxes that may reach the outside; by default the first free one of a few. */
 	egressSubnet?: string;
 	/** Opens a runtime program whose version has known ways out of its containers, which is refused otherwise. */
@@ -46,8 +48,10 @@ export interface OciSandboxRuntimeOptions {
 }
 
 const DEFAULT_POOL_SIZE = 2;
-/** Creating is CPU work in a process of its own; more at a time than this only makes all of them later. */
-const PARALLEL_CREATES = Math.max(2, availableParallelism());
+/** What a burst may raise it to. Each costs the machine half a megabyte: together no more than a hundredth of its memory. */
+const MAX_POOL_SIZE = Math.max(8, Math.min(128, Math.floor(totalmem() / 100 / 2 ** 19)));
+/** Making a blank sandbox is CPU work in a process of its own; more at a time than this only makes all of them later. */
+const PARALLEL_MAKES = Math.max(2, availableParallelism());
 const ID_PATTERN = /^[a-z0-9-]{1,40}$/;
 const HASH_CHARACTERS = 8;
 
@@ -72,10 +76,12 @@ export class OciSandboxRuntime implements SandboxRuntime {
 	readonly #closedBlanks: WarmPool<BlankSandbox>;
 	readonly #openBlanks: WarmPool<BlankSandbox>;
 	readonly #blankHost: BlankHost;
+	readonly #pooling: Pooling;
 	readonly #hash: string;
 	readonly #egressSubnet: string | undefined;
 	#egress: Promise<Egress> | undefined;
-	readonly #creates = new Semaphore(PARALLEL_CREATES);
+	readonly #makes = new Semaphore(PARALLEL_MAKES);
+	readonly #creating = new Set<Promise<unknown>>();
 	readonly #sandboxes = new Map<string, OciSandbox | "creating">();
 	#nextNetwork = 1;
 	#nextBlank = 1;
@@ -119,18 +125,24 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		for (const folder of ["networks", "bundles", "tmp", "state", "etc"]) mkdirSync(join(runFolder, folder));
 		writeEtc(join(runFolder, "etc"));
 		this.#reaper = this.#lifetime.use(new ChildReaper(this.#clock));
-		this.#commands = new RuntimeCommands(options.runtime, join(runFolder, "state"), this.#reaper, this.#clock);
+		const state = join(runFolder, "state");
+		this.#commands = this.#lifetime.use(new RuntimeCommands(options.runtime, state, this.#reaper, this.#clock));
 		this.#kernelThread = kernelThread;
 		this.#holders = this.#lifetime.use(new Holders(join(runFolder, "holders"), this.#reaper));
 		this.#lifetime.defer(() => this.#cgroups.removeParent(this.#mark));
-		const poolSize = options.poolSize ?? DEFAULT_POOL_SIZE;
+		const floor = options.poolSize ?? DEFAULT_POOL_SIZE;
+		this.#pooling = {
+			bounds: { floor, ceiling: floor === 0 ? 0 : Math.max(floor, MAX_POOL_SIZE) },
+			memoryIsShort: options.memoryIsShort ?? (() => false),
+			clock: this.#clock,
+			log: this.#log,
+		};
 		this.#disks = this.#lifetime.use(
 			new TmpDisks({
 				thread: kernelThread,
 				diskFolder: join(options.stateFolder, "disks"),
 				mountFolder: join(runFolder, "tmp"),
-				poolSize,
-				log: this.#log,
+				pooling: this.#pooling,
 			}),
 		);
 		this.#lifetime.defer(async () => (await this.#egress)?.[Symbol.asyncDispose]());
@@ -148,13 +160,13 @@ export class OciSandboxRuntime implements SandboxRuntime {
 			stagesFolder: makeSharedFolder(join(runFolder, "stages")),
 			bundlesFolder: join(runFolder, "bundles"),
 		};
-		this.#closedBlanks = this.#lifetime.use(this.#blankPool("a sandbox", poolSize, false));
-		this.#openBlanks = this.#lifetime.use(this.#blankPool("a sandbox with egress", poolSize, true));
+		this.#closedBlanks = this.#lifetime.use(this.#blankPool("a sandbox", false));
+		this.#openBlanks = this.#lifetime.use(this.#blankPool("a sandbox with egress", true));
 	}
 
-	#blankPool(name: string, size: number, egress: boolean): WarmPool<BlankSandbox> {
+	#blankPool(name: string, egress: boolean): WarmPool<BlankSandbox> {
 		const destroy = (blank: BlankSandbox) => blank[Symbol.asyncDispose]();
-		return new WarmPool({ name, size, make: () => this.#makeBlank(egress), destroy, log: this.#log });
+		return new WarmPool({ ...this.#pooling, name, make: () => this.#makeBlank(egress), destroy });
 	}
 
 	prepare(shape: { tmpMiB: number; egress: boolean }): void {
@@ -177,7 +189,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		const program = checkImage(spec);
 		this.#sandboxes.set(spec.id, "creating");
 		try {
-			return await this.#creates.run(() => this.#createOrNothing(spec, program, signal), signal);
+			return await this.#tracked(this.#createOrNothing(spec, program, signal));
 		} finally {
 			if (this.#sandboxes.get(spec.id) === "creating") this.#sandboxes.delete(spec.id);
 		}
@@ -203,7 +215,13 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		}
 	}
 
-	/** Cleans up behind itself while it still holds its permit, so that `dispose` waits for that too. */
+	/** For `dispose`, which waits for it. */
+	#tracked<T>(creating: Promise<T>): Promise<T> {
+		this.#creating.add(creating);
+		return creating.finally(() => this.#creating.delete(creating));
+	}
+
+	/** Cleans up behind itself. */
 	async #createOrNothing(
 		spec: SandboxSpec,
 		program: string,
@@ -212,7 +230,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 	): Promise<OciSandbox> {
 		const lifetime = new Lifetime();
 		try {
-			const sandbox = await this.#create(spec, program, lifetime, disk);
+			const sandbox = await this.#create(spec, program, lifetime, { disk, signal });
 			if (!signal?.aborted) return sandbox;
 			await sandbox[Symbol.asyncDispose]();
 			throw signal.reason;
@@ -226,12 +244,12 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		spec: SandboxSpec,
 		path: string,
 		lifetime: Lifetime,
-		oldDisk: TmpDisk | undefined,
+		{ disk, signal }: { disk: TmpDisk | undefined; signal: AbortSignal | undefined },
 	): Promise<OciSandbox> {
-		const kept: KeptDisk = { disk: oldDisk };
+		const kept: KeptDisk = { disk };
 		lifetime.defer(() => this.#sandboxes.delete(spec.id));
 		lifetime.defer(async () => kept.disk && this.#disks.remove(kept.disk));
-		const blank = lifetime.use(await this.#takeBlank(spec.egress));
+		const blank = lifetime.use(await this.#takeBlank(spec.egress, signal));
 		const { network, cgroup, main } = blank;
 		await network.serve(spec.endpoint?.onConnection);
 		kept.disk ??= await this.#disks.take(spec.limits.tmpMiB);
@@ -251,7 +269,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 				const program = programOf(checkImage({ ...spec, ...other }), other);
 				return blank.exec({ ...other, ...program }, spec.limits.openFiles);
 			},
-			anew: () => this.#creates.run(() => this.#reset(sandbox, spec, kept)),
+			anew: () => this.#tracked(this.#reset(sandbox, spec, kept)),
 			lifetime,
 		});
 		blank.onExit((status) => sandbox.onMainExit(status));
@@ -260,17 +278,21 @@ export class OciSandboxRuntime implements SandboxRuntime {
 	}
 
 	/** One that stands ready, or else a new one. */
-	async #takeBlank(egress: boolean): Promise<BlankSandbox> {
+	async #takeBlank(egress: boolean, signal: AbortSignal | undefined): Promise<BlankSandbox> {
 		const pool = egress ? this.#openBlanks : this.#closedBlanks;
 		for (let blank = pool.take(); blank; blank = pool.take()) {
 			if (blank.isAlive) return blank;
 			// The kernel may have ended it for want of memory while it stood ready.
 			await blank[Symbol.asyncDispose]();
 		}
-		return this.#makeBlank(egress);
+		return this.#makeBlank(egress, signal);
 	}
 
-	async #makeBlank(egress: boolean): Promise<BlankSandbox> {
+	#makeBlank(egress: boolean, signal?: AbortSignal): Promise<BlankSandbox> {
+		return this.#makes.run(() => this.#makeBlankNow(egress), signal);
+	}
+
+	async #makeBlankNow(egress: boolean): Promise<BlankSandbox> {
 		const id = `blank-${this.#hash}-${this.#nextBlank++}`;
 		const cgroupName = join(this.#mark, id);
 		return BlankSandbox.create(this.#blankHost, {
@@ -343,8 +365,8 @@ export class OciSandboxRuntime implements SandboxRuntime {
 	}
 
 	async #dispose(): Promise<void> {
-		// Creates under way see `#disposed` no more; they are waited for by taking every permit.
-		await Promise.all(Array.from({ length: PARALLEL_CREATES }, () => this.#creates.run(async () => {})));
+		// Creates under way see `#disposed` no more.
+		await Promise.allSettled(this.#creating);
 		const sandboxes = [...this.#sandboxes.values()].filter((sandbox) => sandbox !== "creating");
 		await Promise.all(sandboxes.map((sandbox) => sandbox[Symbol.asyncDispose]()));
 		await this.#lifetime[Symbol.asyncDispose]();

@@ -1,10 +1,21 @@
-import { closeSync, constants, existsSync, openSync, readSync, unlinkSync, writeFileSync, writeSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import {
+	closeSync,
+	constants,
+	existsSync,
+	openSync,
+	readFileSync,
+	readSync,
+	unlinkSync,
+	writeFileSync,
+	writeSync,
+} from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Clock } from "../../base/clock.ts";
 import { SlipwayError, systemCode } from "../../base/error.ts";
 import type { PosixSpawnInput } from "../../base/posix-spawn.ts";
+import { sealedCopy } from "../../base/sealed-copy.ts";
 import { OOM_SCORE_ADJUST } from "./bundle.ts";
 import type { ChildReaper } from "./child-reaper.ts";
 import { removeFolder } from "./mount-points.ts";
@@ -33,14 +44,20 @@ const MAX_LOG_BYTES = 8 * 1024;
 const FIFO_ATTEMPTS = 2_000;
 
 /** Calls crun or runc. Both keep a container's state in `root`/ID and wait for their start on a named pipe, exec.fifo. */
-export class RuntimeCommands {
+export class RuntimeCommands implements Disposable {
 	readonly #program: RuntimeProgram;
+	/**
+	 * What is executed in its place: a sealed copy in memory. Without it each call makes such a copy of itself and executes
+	 * that, so that no container can write to the program it was started by (CVE-2019-5736), which is half of its time.
+	 */
+	readonly #executable: number;
 	readonly #root: string;
 	readonly #reaper: ChildReaper;
 	readonly #clock: Clock;
 
 	constructor(program: RuntimeProgram, root: string, reaper: ChildReaper, clock: Clock) {
 		this.#program = program;
+		this.#executable = sealedCopy(program.path);
 		this.#root = root;
 		this.#reaper = reaper;
 		this.#clock = clock;
@@ -50,7 +67,7 @@ export class RuntimeCommands {
 	async create(id: string, bundle: string, files: ProgramFiles): Promise<number> {
 		const pidFile = join(bundle, "pid");
 		await this.#run(["create", "--bundle", bundle, "--pid-file", pidFile, ...preserve(files), id], bundle, files);
-		return Number(await readFile(pidFile, "utf8"));
+		return Number(readFileSync(pidFile, "utf8"));
 	}
 
 	/**
@@ -60,10 +77,10 @@ export class RuntimeCommands {
 	async exec(id: string, folder: string, process: unknown, files: ProgramFiles): Promise<number> {
 		const pidFile = join(folder, "pid");
 		const processFile = join(folder, "process.json");
-		await writeFile(processFile, JSON.stringify(process));
+		writeFileSync(processFile, JSON.stringify(process));
 		const args = ["exec", "--detach", "--pid-file", pidFile, "--process", processFile, ...preserve(files), id];
 		await this.#run(args, folder, files);
-		return Number(await readFile(pidFile, "utf8"));
+		return Number(readFileSync(pidFile, "utf8"));
 	}
 
 	/**
@@ -85,13 +102,11 @@ export class RuntimeCommands {
 
 	/** `folder` takes the log, and what the program leaves of its own when it is killed. */
 	async #run(args: readonly string[], folder: string, files: ProgramFiles | undefined): Promise<void> {
-		const { path, name } = this.#program;
 		const log = join(folder, "log");
 		const { pid, exited } = this.#spawn({
-			path,
+			path: `/proc/${process.pid}/fd/${this.#executable}`,
 			args: ["--root", this.#root, "--log", log, "--log-format", "json", ...args],
-			// Where both put a copy of themselves that no container can write to (CVE-2019-5736): a file, and for a moment a
-			// mount over it, in our mount namespace. By default that is /tmp, where a killed one leaves them.
+			// Where one that does not know its seals puts a copy of itself: by default that is /tmp, where a killed one leaves it.
 			env: { ...TOOL_ENVIRONMENT, _LIBCONTAINER_STATEDIR: folder },
 			fds: ["ignore", files?.stdout ?? "ignore", files?.stderr ?? "ignore", ...(files?.further ?? [])],
 		});
@@ -99,14 +114,18 @@ export class RuntimeCommands {
 		const cancel = this.#clock.after(TIMEOUT_MS, () => process.kill(pid, "SIGKILL"));
 		const ended = await exited.finally(cancel);
 		if (ended.code === 0) return;
-		throw runtimeError(name, args[0]!, await lastMessage(log), signalName(ended.signal));
+		throw runtimeError(this.#program.name, args[0]!, await lastMessage(log), signalName(ended.signal));
+	}
+
+	[Symbol.dispose](): void {
+		closeSync(this.#executable);
 	}
 
 	#spawn(program: PosixSpawnInput): SpawnedProgram {
 		try {
 			return spawnProgram(this.#reaper, program);
 		} catch (error) {
-			throw new SlipwayError("UNAVAILABLE", `Could not run ${program.path}`, {
+			throw new SlipwayError("UNAVAILABLE", `Could not run ${this.#program.path}`, {
 				cause: error,
 				hint: "Run `slipway doctor`",
 			});

@@ -3,10 +3,9 @@ import { existsSync } from "node:fs";
 import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { SlipwayError, systemCode } from "../../base/error.ts";
-import type { Log } from "../../base/log.ts";
 import type { KernelThread } from "./kernel-thread.ts";
 import { runTool } from "./tool.ts";
-import { WarmPool } from "./warm-pool.ts";
+import { type Pooling, WarmPool } from "./warm-pool.ts";
 
 /** A mounted /tmp. */
 export interface TmpDisk {
@@ -19,8 +18,7 @@ interface TmpDisksOptions {
 	diskFolder: string;
 	/** Where the mount points are made. */
 	mountFolder: string;
-	poolSize: number;
-	log: Log;
+	pooling: Pooling;
 }
 
 const MIB = 1 << 20;
@@ -55,7 +53,9 @@ export class TmpDisks implements AsyncDisposable {
 	constructor(options: TmpDisksOptions) {
 		this.#options = options;
 		if (!this.#loopDevices)
-			options.log.warn("No loop devices here: /tmp of sandboxes is a tmpfs, which counts against their memory limit");
+			options.pooling.log.warn(
+				"No loop devices here: /tmp of sandboxes is a tmpfs, which counts against their memory limit",
+			);
 	}
 
 	prepare(sizeMiB: number): void {
@@ -63,11 +63,10 @@ export class TmpDisks implements AsyncDisposable {
 		if (!pool) {
 			if (this.#pools.size === MAX_POOLS) return;
 			pool = new WarmPool<TmpDisk>({
+				...this.#options.pooling,
 				name: `a /tmp of ${sizeMiB} MiB`,
-				size: this.#options.poolSize,
 				make: () => this.#make(sizeMiB),
 				destroy: (disk) => this.remove(disk),
-				log: this.#options.log,
 			});
 			this.#pools.set(sizeMiB, pool);
 		}
