@@ -24,7 +24,7 @@ const cores = availableParallelism();
 const phases: Phase[] = [
 	{
 		name: "unit",
-		folders: ["src", "tests/architecture", "tests/simulation", "tests/vectors"],
+		folders: ["src", "bench", "tests/architecture", "tests/simulation", "tests/vectors"],
 		concurrency: cores,
 		testTimeoutMs: 120_000,
 	},

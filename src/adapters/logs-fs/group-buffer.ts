@@ -8,6 +8,8 @@ const maxBuffered = 16 * 1024 * 1024;
 const resumeBuffered = maxBuffered / 2;
 /** Characters written in one piece: bounds the turn of the event loop that makes them bytes (some 2 ms). */
 const chunkSize = 1024 * 1024;
+/** Streams whose prefix is kept: as many sandboxes as a busy function has. */
+const maxPrefixes = 256;
 
 export interface Chunk {
 	text: string;
@@ -24,8 +26,8 @@ export class GroupBuffer {
 	#dropped = 0;
 	#droppedStream = "";
 	#sequence = 0;
-	#prefix = "";
-	#prefixOf: string | undefined;
+	/** Of the streams that write now: a function's sandboxes write in turns. */
+	readonly #prefixes = new Map<string, string>();
 
 	constructor(now: () => number) {
 		this.#now = now;
@@ -55,10 +57,7 @@ export class GroupBuffer {
 	append(stream: string, events: readonly LogEvent[]): void {
 		const now = this.#now();
 		if (this.#sequence < now * sequencesPerMs) this.#sequence = now * sequencesPerMs;
-		if (this.#prefixOf !== stream) {
-			this.#prefixOf = stream;
-			this.#prefix = streamPrefix(stream);
-		}
+		const prefix = this.#prefixOf(stream);
 		for (const { timestamp, message } of events) {
 			if (this.#size > (this.#dropped > 0 ? resumeBuffered : maxBuffered)) {
 				this.#dropped++;
@@ -66,7 +65,7 @@ export class GroupBuffer {
 				continue;
 			}
 			if (this.#dropped > 0) this.#pushNotice(now);
-			this.#push(stream, this.#prefix, timestamp, message);
+			this.#push(stream, prefix, timestamp, message);
 		}
 	}
 
@@ -94,6 +93,16 @@ export class GroupBuffer {
 	/** Streams of the waiting lines. */
 	*indexes(): Iterable<SegmentIndex> {
 		for (const chunk of this.#chunks) yield chunk.index;
+	}
+
+	#prefixOf(stream: string): string {
+		let prefix = this.#prefixes.get(stream);
+		if (prefix === undefined) {
+			prefix = streamPrefix(stream);
+			if (this.#prefixes.size >= maxPrefixes) this.#prefixes.clear();
+			this.#prefixes.set(stream, prefix);
+		}
+		return prefix;
 	}
 
 	#push(stream: string, prefix: string, timestamp: number, message: string): void {

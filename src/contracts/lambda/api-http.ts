@@ -33,19 +33,32 @@ export const apiErrors = {
 	invalid: (errorMessage: string): ApiError => ({ status: 400, errorType: "ValidationError", errorMessage }),
 };
 
-export function sendError(response: ServerResponse, error: ApiError): void {
+/** What answers are written to: node:http's response, or a plain one (runtime-connection.ts). */
+export interface Reply {
+	readonly headersSent: boolean;
+	readonly destroyed: boolean;
+	/** Content-Length is among the headers of every answer. */
+	writeHead(status: number, headers: Record<string, string | number>): Reply;
+	end(body: Uint8Array): unknown;
+	once(event: "close", listener: () => void): unknown;
+}
+
+export function sendError(response: Reply, error: ApiError): void {
 	const { status, errorType, errorMessage } = error;
 	sendJson(response, status, Buffer.from(JSON.stringify({ errorMessage, errorType })));
 }
 
 const accepted = Buffer.from('{"status":"OK"}\n');
 
-export function sendAccepted(response: ServerResponse): void {
-	sendJson(response, 202, accepted);
+const acceptedHeaders = { "Content-Type": "application/json", "Content-Length": accepted.length };
+
+export function sendAccepted(response: Reply): void {
+	if (response.headersSent || response.destroyed) return;
+	response.writeHead(202, acceptedHeaders).end(accepted);
 }
 
 export function sendJson(
-	response: ServerResponse,
+	response: Reply,
 	status: number,
 	body: Uint8Array,
 	headers: Record<string, string> = {},

@@ -1,3 +1,4 @@
+import { serverTiming } from "../../core/invocation/cold-start.ts";
 import type { Failure, FunctionRevision } from "../../core/invocation/function-contract.ts";
 import type { LifecycleEvent } from "../../core/invocation/lifecycle.ts";
 import { imageCommand } from "./environment.ts";
@@ -66,7 +67,7 @@ function launchErrorLines(failure: Failure, revision: FunctionRevision): string[
 }
 
 function report(event: Extract<LifecycleEvent, { type: "invocation-end" }>): string {
-	const { durationMs, billedMs, memorySizeMiB, maxMemoryUsedMiB, initMs, failure, traceId } = event.report;
+	const { durationMs, billedMs, memorySizeMiB, maxMemoryUsedMiB, initMs, coldStart, failure, traceId } = event.report;
 	const parts = [
 		`REPORT RequestId: ${event.requestId}`,
 		`Duration: ${durationMs.toFixed(2)} ms`,
@@ -75,6 +76,8 @@ function report(event: Extract<LifecycleEvent, { type: "invocation-end" }>): str
 		`Max Memory Used: ${maxMemoryUsedMiB} MB`,
 	];
 	if (initMs !== undefined) parts.push(`Init Duration: ${initMs.toFixed(2)} ms`);
+	// Ours, not the cloud's: behind every field that it has, but for the status, which parsers look for at the end.
+	if (coldStart) parts.push(`Cold Start: ${serverTiming(coldStart)}`);
 	parts.push(failure ? status(failure) : "");
 	return parts.join("\t") + xrayLine(traceId);
 }
@@ -124,6 +127,7 @@ function systemLevel(event: LifecycleEvent): Level | undefined {
 			return event.errorType ? "WARN" : "INFO";
 		case "logs-dropped":
 			return "WARN";
+		case "invocation-refused":
 		case "sandbox-end":
 			return undefined;
 	}

@@ -1,8 +1,8 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { Clock } from "../../base/clock.ts";
 import { assert } from "../../base/error.ts";
 import type { DeliveredEvent, RuntimeFailure, SessionListener } from "../../core/invocation/function-contract.ts";
-import { apiErrors, header, readBody, sendAccepted, sendError } from "./api-http.ts";
+import { apiErrors, header, type Reply, readBody, sendAccepted, sendError } from "./api-http.ts";
 import { maxErrorBytes, maxResponseBytes, type StreamingLimits } from "./limits.ts";
 import { platformFailure, reportedFailure, trailerFailure } from "./runtime-error.ts";
 import { sendEvent } from "./runtime-event.ts";
@@ -27,7 +27,7 @@ export class RuntimeCalls {
 	readonly #listener: RuntimeListener;
 	readonly #settings: RuntimeSettings;
 	#state: RuntimeState = "Started";
-	#waiting: ServerResponse | undefined;
+	#waiting: Reply | undefined;
 	#event: DeliveredEvent | undefined;
 	#stream: StreamedAnswer | undefined;
 	/** An answer that broke off in the middle. It is the caller's when the runtime goes on, not when it is dying. */
@@ -71,7 +71,7 @@ export class RuntimeCalls {
 	}
 
 	/** GET /runtime/invocation/next */
-	next(response: ServerResponse): void {
+	next(response: Reply): void {
 		const before = this.#state;
 		if (!this.#move("next")) return this.#refuse(response, before, "Ready");
 		if (before === "Running") {
@@ -90,7 +90,7 @@ export class RuntimeCalls {
 	}
 
 	/** POST /runtime/invocation/{id}/response */
-	async response(id: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+	async response(id: string, request: IncomingMessage, response: Reply): Promise<void> {
 		const event = this.#event;
 		if (event?.requestId !== id) return sendError(response, apiErrors.invalidRequestId);
 		const before = this.#state;
@@ -112,8 +112,22 @@ export class RuntimeCalls {
 		sendAccepted(response);
 	}
 
+	/** Whether an answer with this id, which is all there, may go to `whole`. */
+	takesWhole(id: string): boolean {
+		return this.#event?.requestId === id && this.#state === "Running" && !this.#event.stream;
+	}
+
+	/** The same as `response` for a body that came whole and within the limit, without a response mode. */
+	whole(body: Uint8Array, response: Reply): void {
+		this.#move("response");
+		this.#listener.onAnswering();
+		this.#move("sent");
+		this.#listener.onResponse(body);
+		sendAccepted(response);
+	}
+
 	/** POST /runtime/invocation/{id}/error */
-	async error(id: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+	async error(id: string, request: IncomingMessage, response: Reply): Promise<void> {
 		const event = this.#event;
 		if (event?.requestId !== id) return sendError(response, apiErrors.invalidRequestId);
 		const before = this.#state;
@@ -128,7 +142,7 @@ export class RuntimeCalls {
 	}
 
 	/** POST /runtime/init/error */
-	async initError(request: IncomingMessage, response: ServerResponse): Promise<void> {
+	async initError(request: IncomingMessage, response: Reply): Promise<void> {
 		const before = this.#state;
 		if (!this.#move("init/error")) return this.#refuse(response, before, "InitError");
 		const body = await readBody(request, maxErrorBytes);
@@ -148,25 +162,25 @@ export class RuntimeCalls {
 		return !this.#closed && this.#event === event;
 	}
 
-	#invalidMode(response: ServerResponse): void {
+	#invalidMode(response: Reply): void {
 		this.#move("sent");
 		this.#listener.onError(platformFailure("Runtime.InvalidResponseModeHeader", "Invalid response mode header"));
 		sendError(response, apiErrors.invalidMode);
 	}
 
-	#tooLarge(response: ServerResponse): void {
+	#tooLarge(response: Reply): void {
 		this.#move("sent");
 		sendError(response, apiErrors.tooLarge);
 		this.#listener.onError(platformFailure("Function.ResponseSizeTooLarge", apiErrors.tooLarge.callerMessage));
 	}
 
-	#broken(response: ServerResponse): void {
+	#broken(response: Reply): void {
 		this.#move("sent");
 		this.#truncated = platformFailure("Runtime.TruncatedResponse", apiErrors.truncated.errorMessage);
 		sendError(response, apiErrors.truncated);
 	}
 
-	#beginStream(open: NonNullable<DeliveredEvent["stream"]>, request: IncomingMessage, response: ServerResponse): void {
+	#beginStream(open: NonNullable<DeliveredEvent["stream"]>, request: IncomingMessage, response: Reply): void {
 		const contentType = header(request, "content-type") || "application/octet-stream";
 		const { version, streaming, clock } = this.#settings;
 		const sink = open({ contentType, executedVersion: version });
@@ -175,7 +189,7 @@ export class RuntimeCalls {
 		);
 	}
 
-	#streamEnded(request: IncomingMessage, response: ServerResponse, end: StreamEnd, bytes: number): void {
+	#streamEnded(request: IncomingMessage, response: Reply, end: StreamEnd, bytes: number): void {
 		this.#stream = undefined;
 		this.#move("sent");
 		this.#listener.onStreamed({ bytes, failure: streamFailure(request, end, this.#settings.streaming) });
@@ -190,7 +204,7 @@ export class RuntimeCalls {
 		return true;
 	}
 
-	#refuse(response: ServerResponse, from: RuntimeState, to: RuntimeState): void {
+	#refuse(response: Reply, from: RuntimeState, to: RuntimeState): void {
 		sendError(response, apiErrors.invalidTransition(stateName(from), stateName(to)));
 	}
 }

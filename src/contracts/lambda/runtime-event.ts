@@ -1,8 +1,8 @@
-import type { ServerResponse } from "node:http";
 import type { DeliveredEvent } from "../../core/invocation/function-contract.ts";
+import type { Reply } from "./api-http.ts";
 
 /** Headers in lambda-contract 1.2; each only when it has a value. */
-export function sendEvent(response: ServerResponse, event: DeliveredEvent): void {
+export function sendEvent(response: Reply, event: DeliveredEvent): void {
 	const headers: Record<string, string | number> = {
 		"Content-Type": event.contentType ? headerValue(event.contentType) : "application/json",
 		"Content-Length": event.payload.length,

@@ -3,16 +3,18 @@
  * 2022-07-01 and Logs API 2020-08-15. Connections come in already bound to the session of their sandbox, so nothing in a
  * request can name another one.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../../base/clock.ts";
 import { systemCode } from "../../base/error.ts";
+import { http } from "../../base/http.ts";
 import type { Ids } from "../../base/ids.ts";
 import type { Log } from "../../base/log.ts";
 import type { SessionListener, SessionSetup } from "../../core/invocation/function-contract.ts";
 import { apiErrors, sendError } from "./api-http.ts";
 import { maxHeaderBytes, type StreamingLimits } from "./limits.ts";
+import { RuntimeConnection } from "./runtime-connection.ts";
 import { SandboxSession } from "./sandbox-session.ts";
 
 const nextPath = "/2018-06-01/runtime/invocation/next";
@@ -67,7 +69,7 @@ export class SandboxApi {
 
 	constructor(options: SandboxApiOptions) {
 		this.#options = options;
-		this.#server = createServer({ keepAlive: true, maxHeaderSize: maxHeaderBytes }, (request, response) =>
+		this.#server = http.createServer({ keepAlive: true, maxHeaderSize: maxHeaderBytes }, (request, response) =>
 			this.#serve(request, response),
 		);
 		// A request may take as long as its function: the invocation's deadline ends it, and the end of the processes.
@@ -85,9 +87,14 @@ export class SandboxApi {
 			ids,
 			streaming,
 			accept: (socket, session) => {
-				this.#sessions.set(socket, session);
 				socket.setNoDelay(true);
-				this.#server.emit("connection", socket);
+				new RuntimeConnection(socket, session.runtime, {
+					clock,
+					otherwise: (socket) => {
+						this.#sessions.set(socket, session);
+						this.#server.emit("connection", socket);
+					},
+				});
 			},
 		});
 	}

@@ -1,6 +1,7 @@
 import { once } from "node:events";
-import http from "node:http";
+import type { ClientRequest, IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
+import { http } from "../../base/http.ts";
 import type { Subscription } from "./telemetry-subscription.ts";
 
 type Connect = (port: number) => Promise<Socket>;
@@ -23,7 +24,7 @@ class HttpDestination implements Destination {
 	readonly #port: number;
 	readonly #path: string;
 	readonly #connect: Connect;
-	#request: http.ClientRequest | undefined;
+	#request: ClientRequest | undefined;
 
 	constructor({ port, path }: { port: number; path: string }, connect: Connect) {
 		this.#port = port;
@@ -49,7 +50,7 @@ class HttpDestination implements Destination {
 		// What breaks after the answer changes nothing.
 		request.on("error", () => {});
 		request.end(body);
-		const [response] = (await once(request, "response")) as [http.IncomingMessage];
+		const [response] = (await once(request, "response")) as [IncomingMessage];
 		response.resume();
 		await once(response, "end");
 		socket.destroy();

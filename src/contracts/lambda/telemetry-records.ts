@@ -1,3 +1,4 @@
+import type { ColdStart } from "../../core/invocation/cold-start.ts";
 import type { Failure, FunctionRevision } from "../../core/invocation/function-contract.ts";
 import type { InvocationReport, LifecycleEvent, RuntimeDone } from "../../core/invocation/lifecycle.ts";
 import { failureType } from "./failures.ts";
@@ -143,7 +144,7 @@ function runtimeDone(requestId: string, runtime: RuntimeDone, atMs: number): obj
 }
 
 function report(requestId: string, report: InvocationReport): object {
-	const { durationMs, billedMs, memorySizeMiB, maxMemoryUsedMiB, initMs, failure, traceId } = report;
+	const { durationMs, billedMs, memorySizeMiB, maxMemoryUsedMiB, initMs, coldStart, failure, traceId } = report;
 	return {
 		requestId,
 		metrics: {
@@ -154,8 +155,19 @@ function report(requestId: string, report: InvocationReport): object {
 			...(initMs !== undefined && { initDurationMs: rounded(initMs) }),
 		},
 		...outcome(failure),
+		...(coldStart && { spans: coldStartSpans(coldStart) }),
 		...tracing(traceId),
 	};
+}
+
+/** The schema has spans in this record and leaves their names open (Span in the Telemetry API's schema reference). */
+function coldStartSpans({ arrivedMs, steps }: ColdStart): object[] {
+	let atMs = arrivedMs;
+	return steps.map(({ stage, ms }) => {
+		const start = new Date(atMs).toISOString();
+		atMs += ms;
+		return { name: stage, start, durationMs: rounded(ms) };
+	});
 }
 
 /** RIE, rapid/handlers.go handleReset: what is the platform's own is a failure, the function's an error. */

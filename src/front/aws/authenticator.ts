@@ -46,9 +46,21 @@ export class Authenticator {
 	}
 
 	/** `selected` is told the service as soon as it is known, so that a refusal has that service's form. Throws AwsError. */
-	async admit(signed: SignedRequest, line: RequestLine, selected: (bound: BoundService) => void): Promise<Admitted> {
+	admit(
+		signed: SignedRequest,
+		line: RequestLine,
+		selected: (bound: BoundService) => void,
+	): Admitted | Promise<Admitted> {
 		const authorization = readAuthorization(signed);
 		if (authorization) return this.#admitSigned(signed, line, authorization, selected);
+		return this.#admitOther(signed, line, selected);
+	}
+
+	async #admitOther(
+		signed: SignedRequest,
+		line: RequestLine,
+		selected: (bound: BoundService) => void,
+	): Promise<Admitted> {
 		const bound = await guessService(this.#services.values(), line);
 		if (bound) selected(bound);
 		const principal = this.#bearer(signed);

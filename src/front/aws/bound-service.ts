@@ -6,6 +6,8 @@ import type { AwsService } from "./service.ts";
 export class BoundService {
 	readonly service: AwsService;
 	#protocol: Promise<Protocol> | undefined;
+	/** Once it has been read: to wait for a promise costs each request a turn. */
+	loaded: Protocol | undefined;
 
 	constructor(service: AwsService) {
 		this.service = service;
@@ -24,6 +26,7 @@ export class BoundService {
 		const unknown = handled.filter((name) => !names.has(name));
 		if (unknown.length > 0)
 			throw new Error(`The service '${this.service.name}' publishes no operation ${unknown.join(", ")}`);
-		return protocolOf(this.service, published);
+		this.loaded = protocolOf(this.service, published);
+		return this.loaded;
 	}
 }

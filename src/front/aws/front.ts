@@ -38,6 +38,8 @@ export interface AwsFrontOptions {
 	region: string;
 	/** 12 digits. */
 	accountId: string;
+	/** Whether invocations have spans: traces that begin here are sampled then. */
+	recordsSpans?: boolean;
 	log: Log;
 	limits?: Partial<AwsFrontLimits>;
 }
@@ -136,16 +138,19 @@ class Front implements AwsFront {
 	}
 
 	async #serve(exchange: Exchange, request: IncomingMessage): Promise<Answer> {
-		const admitted = await this.#authenticator.admit(exchange.signed, exchange.line, (bound) => {
+		// Each wait costs the warm path a turn and a promise: most of what could be waited for here is there.
+		const admission = this.#authenticator.admit(exchange.signed, exchange.line, (bound) => {
 			exchange.bound = bound;
 		});
+		const admitted = admission instanceof Promise ? await admission : admission;
 		const { bound } = admitted;
 		exchange.bound = bound;
-		const protocol = await bound.protocol();
+		const protocol = bound.loaded ?? (await bound.protocol());
 		exchange.protocol = protocol;
 		let found = protocol.namedInBody ? undefined : protocol.find(exchange.line);
 		exchange.operation = found?.operation.name;
 		const body = await this.#readBody(exchange, admitted, request);
+		if (!admitted.readVerified) admitted.verify(body);
 		const line = { ...exchange.line, body };
 		if (protocol.namedInBody) found = protocol.find(line);
 		exchange.operation = found?.operation.name;
@@ -153,7 +158,7 @@ class Front implements AwsFront {
 		return this.#call(exchange, admitted, found, line);
 	}
 
-	async #readBody(exchange: Exchange, admitted: Admitted, request: IncomingMessage): Promise<Buffer> {
+	#readBody(exchange: Exchange, admitted: Admitted, request: IncomingMessage): Promise<Buffer> {
 		const limit = admitted.bound.service.maxBodyBytes?.[exchange.operation ?? ""] ?? this.#limits.maxBodyBytes;
 		const taken = (bytes: number) => {
 			this.#budget.take(bytes);
@@ -161,9 +166,7 @@ class Front implements AwsFront {
 		};
 		announcedLength(request, limit);
 		if (admitted.readVerified) return admitted.readVerified(request, limit, taken);
-		const body = await readRequest(request, limit, taken);
-		admitted.verify(body);
-		return body;
+		return readRequest(request, limit, taken);
 	}
 
 	async #call(exchange: Exchange, admitted: Admitted, found: FoundOperation, line: RequestLine): Promise<Answer> {
@@ -191,7 +194,7 @@ class Front implements AwsFront {
 	}
 
 	#callOf({ requestId }: Exchange, admitted: Admitted, operation: string, header: RawRequest["header"]): Call {
-		const { region, accountId, clock, ids } = this.#options;
+		const { region, accountId, clock, ids, recordsSpans } = this.#options;
 		let trace: string | undefined;
 		return {
 			requestId,
@@ -202,7 +205,7 @@ class Front implements AwsFront {
 			accountId,
 			host: header("host") ?? "",
 			traceId() {
-				trace ??= traceIdOf(header, clock.now(), ids);
+				trace ??= traceIdOf(header, clock.now(), ids, recordsSpans);
 				return trace;
 			},
 		};

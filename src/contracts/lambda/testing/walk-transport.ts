@@ -117,6 +117,21 @@ export class HttpTransport implements Transport {
 	constructor(test: TestSession) {
 		this.#test = test;
 		diagnostics.subscribe("http.server.request.start", this.#onRequest);
+		this.#countPlain(test.session.runtime);
+	}
+
+	/** Plain requests of a runtime never are node:http's. */
+	#countPlain(runtime: SandboxSession["runtime"]): void {
+		const next = runtime.next.bind(runtime);
+		runtime.next = (reply) => {
+			if (!(reply instanceof http.ServerResponse)) this.#arrived++;
+			next(reply);
+		};
+		const whole = runtime.whole.bind(runtime);
+		runtime.whole = (body, reply) => {
+			this.#arrived++;
+			whole(body, reply);
+		};
 	}
 
 	async send({ method, path, headers, body, slow }: WalkRequest, answers: boolean): Promise<WalkCall> {

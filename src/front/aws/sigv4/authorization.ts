@@ -17,7 +17,7 @@ export interface Authorization {
 	accessKeyId: string;
 	scope: Scope;
 	/** Sorted, lower case. */
-	signedHeaders: string[];
+	signedHeaders: readonly string[];
 	/** 64 hexadecimal characters. */
 	signature: string;
 	/** YYYYMMDDThhmmssZ. */
@@ -37,7 +37,7 @@ const maxHeaderLength = 8192;
 /** Undefined when the request carries no AWS signature at all. Throws AwsError when it carries a broken one. */
 export function readAuthorization(request: SignedRequest): Authorization | undefined {
 	const headers = headerValues(request, "authorization").filter((value) => /^\s*AWS4-/.test(value));
-	const presigned = /(^|&)X-Amz-(Algorithm|Signature|Credential)=/.test(request.query);
+	const presigned = request.query !== "" && /(^|&)X-Amz-(Algorithm|Signature|Credential)=/.test(request.query);
 	if (headers.length === 0 && !presigned) return undefined;
 	if (headers.length > 1 || (headers.length === 1 && presigned))
 		throw incomplete("A request can carry one signature only, in one Authorization header or in the query string.");
@@ -63,20 +63,21 @@ function readHeader(request: SignedRequest, header: string): Authorization {
 	if (dates.length > 1) throw incomplete("Authorization header requires exactly one 'X-Amz-Date' header.");
 	const tokens = headerValues(request, "x-amz-security-token");
 	const date = dates[0] ?? httpDate(headerValues(request, "date")[0]);
+	const credential = parameters.get("Credential");
+	const signedHeaders = parameters.get("SignedHeaders");
+	const signature = parameters.get("Signature");
+	if (!credential || !signedHeaders || !signature || date === undefined) throw missingParts(parameters, date);
+	const [securityToken] = tokens;
+	return build("header", { credential, signedHeaders, signature, timestamp: date, expiresS: undefined, securityToken });
+}
+
+function missingParts(parameters: ReadonlyMap<string, string>, date: string | undefined): AwsError {
 	const missing = ["Credential", "Signature", "SignedHeaders"]
 		.filter((key) => !parameters.get(key))
 		.map((key) => `Authorization header requires '${key}' parameter.`);
 	if (date === undefined)
 		missing.push("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.");
-	if (missing.length > 0) throw incomplete(missing.join(" "));
-	return build("header", {
-		credential: parameters.get("Credential")!,
-		signedHeaders: parameters.get("SignedHeaders")!,
-		signature: parameters.get("Signature")!,
-		timestamp: date!,
-		expiresS: undefined,
-		securityToken: tokens[0],
-	});
+	return incomplete(missing.join(" "));
 }
 
 function readQuery(request: SignedRequest): Authorization {
@@ -115,23 +116,14 @@ interface Parts {
 }
 
 function build(kind: "header" | "query", parts: Parts): Authorization {
-	const credential = /^([^/]{1,128})\/([^/]*)\/([^/]*)\/([^/]*)\/([^/]*)$/.exec(parts.credential);
-	if (!credential)
-		throw incomplete("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term.");
-	const [, accessKeyId = "", date = "", region = "", service = "", terminator = ""] = credential;
-	const signedHeaders = parts.signedHeaders.split(";");
-	if (
-		signedHeaders.some(
-			(name, i) => !/^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name) || (i > 0 && signedHeaders[i - 1]! >= name),
-		)
-	)
-		throw incomplete("SignedHeaders must be lower-case header names, sorted, each once, with semicolons between.");
+	const { accessKeyId, scope } = readCredential(parts.credential);
+	const signedHeaders = readSignedHeaders(parts.signedHeaders);
 	if (!/^[0-9a-f]{64}$/.test(parts.signature))
 		throw incomplete("Signature must be 64 lower-case hexadecimal characters.");
 	return {
 		kind,
 		accessKeyId,
-		scope: { date, region, service, terminator },
+		scope,
 		signedHeaders,
 		signature: parts.signature,
 		timestamp: parts.timestamp,
@@ -141,7 +133,50 @@ function build(kind: "header" | "query", parts: Parts): Authorization {
 	};
 }
 
+/**
+ * A client's requests of one day have the same credential and mostly the same list of names: each is read once. Bounded, since
+ * anybody may send some: what is longer than real ones is not kept, and all go when there are too many.
+ */
+const maxRemembered = 256;
+const maxRememberedLength = 256;
+
+function remembered<T>(read: (text: string) => T): (text: string) => T {
+	const known = new Map<string, T>();
+	return (text) => {
+		const before = known.get(text);
+		if (before !== undefined) return before;
+		const value = read(text);
+		if (known.size >= maxRemembered) known.clear();
+		if (text.length <= maxRememberedLength) known.set(text, value);
+		return value;
+	};
+}
+
+const readCredential = remembered((text): { accessKeyId: string; scope: Scope } => {
+	const credential = /^([^/]{1,128})\/([^/]*)\/([^/]*)\/([^/]*)\/([^/]*)$/.exec(text);
+	if (!credential)
+		throw incomplete("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term.");
+	const [, accessKeyId = "", date = "", region = "", service = "", terminator = ""] = credential;
+	return { accessKeyId, scope: { date, region, service, terminator } };
+});
+
+const readSignedHeaders = remembered((text): readonly string[] => {
+	const signedHeaders = text.split(";");
+	if (
+		signedHeaders.some(
+			(name, i) => !/^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name) || (i > 0 && signedHeaders[i - 1]! >= name),
+		)
+	)
+		throw incomplete("SignedHeaders must be lower-case header names, sorted, each once, with semicolons between.");
+	return signedHeaders;
+});
+
+/** Clients sign many requests in a second. */
+let lastTimestamp = "";
+let lastTimeMs = 0;
+
 function parseTimestamp(text: string): number {
+	if (text === lastTimestamp) return lastTimeMs;
 	const match = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(text);
 	const [, year, month, day, hour, minute, second] = match ?? [];
 	const timeMs = match ? Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`) : Number.NaN;
@@ -149,6 +184,8 @@ function parseTimestamp(text: string): number {
 		throw incomplete(
 			`Date must be in ISO-8601 'basic format'. Got '${text.slice(0, 40)}'. See http://en.wikipedia.org/wiki/ISO_8601`,
 		);
+	lastTimestamp = text;
+	lastTimeMs = timeMs;
 	return timeMs;
 }
 

@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { crc32 } from "node:zlib";
 import type { Authorization } from "./authorization.ts";
 import { type ChunkedOptions, decodeAwsChunked } from "./aws-chunked.ts";
-import { hmac, SigningKeys } from "./signing-key.ts";
+import { SigningKeys } from "./signing-key.ts";
 
 // The worked example of https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html: 65 KiB of "a" in two chunks.
 const scope = { date: "20130524", region: "us-east-1", service: "s3", terminator: "aws4_request" };
@@ -96,12 +96,11 @@ describe("aws-chunked bodies", () => {
 		const line = `x-amz-checksum-crc32:${crc.toString("base64")}`;
 		const prefix = `20130524T000000Z\n20130524/us-east-1/s3/aws4_request`;
 		const empty = createHash("sha256").digest("hex");
-		const first = hmac(
-			key,
-			`AWS4-HMAC-SHA256-PAYLOAD\n${prefix}\n${authorization.signature}\n${empty}\n${empty}`,
-		).toString("hex");
+		const first = key
+			.sign(`AWS4-HMAC-SHA256-PAYLOAD\n${prefix}\n${authorization.signature}\n${empty}\n${empty}`)
+			.toString("hex");
 		const hash = createHash("sha256").update(`${line}\n`).digest("hex");
-		const last = hmac(key, `AWS4-HMAC-SHA256-TRAILER\n${prefix}\n${first}\n${hash}`).toString("hex");
+		const last = key.sign(`AWS4-HMAC-SHA256-TRAILER\n${prefix}\n${first}\n${hash}`).toString("hex");
 		const body = (signature: string) =>
 			`0;chunk-signature=${first}\r\n${line}\r\nx-amz-trailer-signature:${signature}\r\n\r\n`;
 		const trailer = "x-amz-checksum-crc32";

@@ -7,12 +7,12 @@ import { timingSafeEqual } from "node:crypto";
 import { AwsError } from "../errors.ts";
 import type { Authorization } from "./authorization.ts";
 import { emptySha256, sha256Hex } from "./canonical.ts";
-import { hmac } from "./signing-key.ts";
+import type { HmacKey } from "./hmac-key.ts";
 import { TrailerChecksum } from "./trailer-checksum.ts";
 
 export interface ChunkedOptions {
 	/** Undefined for unsigned chunks. */
-	signing: { key: Buffer; authorization: Authorization } | undefined;
+	signing: { key: HmacKey; authorization: Authorization } | undefined;
 	/** X-Amz-Trailer: the name of the checksum trailer, if one is announced. */
 	trailer: string | undefined;
 	/** X-Amz-Decoded-Content-Length. */
@@ -69,11 +69,11 @@ async function readTrailers(
 }
 
 class SignatureChain {
-	readonly #key: Buffer;
+	readonly #key: HmacKey;
 	readonly #prefix: string;
 	#previous: string;
 
-	constructor(key: Buffer, { scope, timestamp, signature }: Authorization) {
+	constructor(key: HmacKey, { scope, timestamp, signature }: Authorization) {
 		this.#key = key;
 		this.#prefix = `${timestamp}\n${scope.date}/${scope.region}/${scope.service}/aws4_request`;
 		this.#previous = signature;
@@ -91,7 +91,7 @@ class SignatureChain {
 	}
 
 	#verify(stringToSign: string, signature: string | undefined): void {
-		const expected = hmac(this.#key, stringToSign);
+		const expected = this.#key.sign(stringToSign);
 		const given = /^[0-9a-f]{64}$/.test(signature ?? "") ? Buffer.from(signature!, "hex") : undefined;
 		if (!given || !timingSafeEqual(expected, given))
 			throw new AwsError(

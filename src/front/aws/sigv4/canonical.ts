@@ -1,5 +1,5 @@
 /** The canonical request (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html). */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { headerValues, type SignedRequest } from "./request.ts";
 
 export interface CanonicalOptions {
@@ -14,17 +14,12 @@ export interface CanonicalOptions {
 }
 
 export function canonicalRequest(request: SignedRequest, options: CanonicalOptions): string {
-	const headers = options.signedHeaders
-		.map((name) => `${name}:${canonicalHeader(headerValues(request, name))}\n`)
-		.join("");
-	return [
-		request.method,
-		options.encodePath ? encodedPath(request.path) : request.path || "/",
-		canonicalQuery(request.query, options.skipQuery),
-		headers,
-		options.signedHeaders.join(";"),
-		options.payloadHash,
-	].join("\n");
+	let headers = "";
+	for (const name of options.signedHeaders) headers += `${name}:${canonicalHeader(headerValues(request, name))}\n`;
+	const path = options.encodePath ? encodedPath(request.path) : request.path || "/";
+	const query = canonicalQuery(request.query, options.skipQuery);
+	const names = options.signedHeaders.join(";");
+	return `${request.method}\n${path}\n${query}\n${headers}\n${names}\n${options.payloadHash}`;
 }
 
 /** Values of a repeated header are joined by commas; white space around is dropped, and runs of it inside fold into one space. */
@@ -92,7 +87,7 @@ function utf8FromLatin1(text: string): string {
 }
 
 export function sha256Hex(data: Uint8Array | string): string {
-	return createHash("sha256").update(data).digest("hex");
+	return hash("sha256", data, "hex");
 }
 
 export const emptySha256 = sha256Hex("");

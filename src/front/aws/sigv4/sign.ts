@@ -1,7 +1,7 @@
 /** The client's side of the signature, for tests and for the daemon's own requests. */
 import { algorithm, basicTimestamp, type Scope } from "./authorization.ts";
 import { canonicalRequest, sha256Hex } from "./canonical.ts";
-import { hmac, SigningKeys } from "./signing-key.ts";
+import { SigningKeys } from "./signing-key.ts";
 
 export interface SignOptions {
 	method: string;
@@ -46,7 +46,7 @@ export function signHeaders(options: SignOptions): Record<string, string> {
 	);
 	const scopeText = `${scope.date}/${scope.region}/${scope.service}/aws4_request`;
 	const key = keys.get(options.accessKeyId, options.secretAccessKey, scope);
-	const signature = hmac(key, `${algorithm}\n${timestamp}\n${scopeText}\n${sha256Hex(canonical)}`).toString("hex");
+	const signature = key.sign(`${algorithm}\n${timestamp}\n${scopeText}\n${sha256Hex(canonical)}`).toString("hex");
 	headers.Authorization = `${algorithm} Credential=${options.accessKeyId}/${scopeText}, SignedHeaders=${signedHeaders.join(";")}, Signature=${signature}`;
 	return headers;
 }

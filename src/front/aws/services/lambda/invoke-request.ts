@@ -5,7 +5,7 @@ import { AwsError } from "../../errors.ts";
 import type { Call, RawRequest } from "../../service.ts";
 import { validateLambda } from "./constraints.ts";
 import { type FunctionName, notFound, parseFunctionName, qualifiedArn } from "./function-name.ts";
-import { checkJson } from "./json-syntax.ts";
+import { checkJson, isShortJson } from "./json-syntax.ts";
 import type { LambdaDispatcher, LambdaFunctions, LambdaVersions } from "./ports.ts";
 import { resolve } from "./qualifiers.ts";
 
@@ -35,7 +35,9 @@ export async function readInvocation(request: RawRequest, call: Call): Promise<I
 	const logType = request.header("x-amz-log-type");
 	const qualifier =
 		request.query === "" ? undefined : (new URLSearchParams(request.query).get("Qualifier") ?? undefined);
-	validateLambda(call.operation, { InvocationType: type, LogType: logType, Qualifier: qualifier });
+	// The usual request has nothing that could be wrong.
+	if (type !== "RequestResponse" || logType !== undefined || qualifier !== undefined)
+		validateLambda(call.operation, { InvocationType: type, LogType: logType, Qualifier: qualifier });
 	const target = parseFunctionName(request.labels.FunctionName ?? "", qualifier, call);
 	if (type === "Event")
 		throw new SlipwayError(
@@ -46,7 +48,8 @@ export async function readInvocation(request: RawRequest, call: Call): Promise<I
 		throw new SlipwayError("UNSUPPORTED", "Slipway does not support TenantId and DurableExecutionName yet");
 	const clientContext = request.header("x-amz-client-context");
 	const context = clientContext === undefined ? undefined : readClientContext(clientContext);
-	await checkPayload(request.body);
+	const fault = isShortJson(request.body) ? undefined : await checkJson(request.body);
+	if (fault !== undefined) throw invalidContent(fault);
 	return {
 		type: type === "DryRun" ? "DryRun" : "RequestResponse",
 		target,
@@ -62,15 +65,12 @@ export async function readInvocation(request: RawRequest, call: Call): Promise<I
 	};
 }
 
-async function checkPayload(body: Uint8Array): Promise<void> {
-	if (body.length === 0) return;
-	const fault = await checkJson(body);
-	if (fault !== undefined)
-		throw new AwsError(
-			"InvalidRequestContentException",
-			400,
-			`Could not parse request body into json: Could not parse payload into json: ${fault}`,
-		);
+function invalidContent(fault: string): AwsError {
+	return new AwsError(
+		"InvalidRequestContentException",
+		400,
+		`Could not parse request body into json: Could not parse payload into json: ${fault}`,
+	);
 }
 
 function readClientContext(header: string): string {

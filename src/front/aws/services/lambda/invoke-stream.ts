@@ -1,5 +1,6 @@
 /** InvokeWithResponseStream: the answer goes to the caller while the function makes it (lambda-contract 1.6, 4.2). */
 import { isSlipwayError } from "../../../../base/error.ts";
+import { serverTiming } from "../../../../core/invocation/cold-start.ts";
 import type { InvocationResult, StreamHead } from "../../../../core/invocation/invocation.ts";
 import { StreamedAnswer } from "../../../streamed-answer.ts";
 import type { StreamEvent, StreamHandler } from "../../service.ts";
@@ -27,8 +28,12 @@ export function invokeStreamHandler(deps: InvokeDeps): StreamHandler {
 		const close = () => answer.close();
 		done.then(close, close);
 		// Before the first byte a failure is an ordinary refusal, and the version may be known from the result only.
-		const { executedVersion } = await Promise.race([begun.promise, done]);
-		const headers = { "X-Amz-Executed-Version": executedVersion, "X-Amzn-Trace-Id": request.traceId };
+		const { executedVersion, coldStart } = await Promise.race([begun.promise, done]);
+		const headers = {
+			"X-Amz-Executed-Version": executedVersion,
+			"X-Amzn-Trace-Id": request.traceId,
+			...(coldStart && { "Server-Timing": serverTiming(coldStart) }),
+		};
 		return { status: 200, headers, events: eventsOf(answer, done) };
 	};
 }

@@ -1,4 +1,5 @@
 /** Invoke, past the codecs: the payload is the caller's own bytes, and this path is the warm path (lambda-contract 4.2). */
+import { serverTiming } from "../../../../core/invocation/cold-start.ts";
 import type { InvocationResult } from "../../../../core/invocation/invocation.ts";
 import type { RawHandler, RawResponse } from "../../service.ts";
 import { dryRun, type InvokeDeps, missing, readInvocation } from "./invoke-request.ts";
@@ -26,9 +27,6 @@ function respond(result: InvocationResult, traceId: string): RawResponse {
 	};
 	if (result.functionError) headers["X-Amz-Function-Error"] = result.functionError;
 	if (result.logTail) headers["X-Amz-Log-Result"] = Buffer.from(result.logTail).toString("base64");
-	if (result.coldStart) {
-		const { sandboxMs, initMs } = result.coldStart;
-		headers["x-slipway-cold-start"] = `sandbox;dur=${sandboxMs.toFixed(1)}, init;dur=${initMs.toFixed(1)}`;
-	}
+	if (result.coldStart) headers["Server-Timing"] = serverTiming(result.coldStart);
 	return { status: 200, headers, body: result.payload };
 }

@@ -10,6 +10,14 @@ const sliceBytes = 256 * 1024;
 /** Jackson's limit, which is the cloud's (StreamReadConstraints, maximum nesting depth). */
 const maxDepth = 1000;
 
+/** True for what is empty, or surely JSON and looked at in one slice; for the rest `checkJson` has to say. */
+export function isShortJson(bytes: Uint8Array): boolean {
+	if (bytes.length === 0) return true;
+	if (bytes.length > sliceBytes) return false;
+	const syntax = new JsonSyntax(bytes);
+	return syntax.advance(bytes.length) === undefined && syntax.end() === undefined && isUtf8(bytes);
+}
+
 /** Undefined when `bytes` are one JSON value in UTF-8; else what is wrong, in the cloud's manner. */
 export async function checkJson(bytes: Uint8Array): Promise<string | undefined> {
 	const syntax = new JsonSyntax(bytes);
