@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { openAsBlob } from "node:fs";
 import type { LocalDaemon } from "../tools/local-daemon.ts";
 import type { LargeImage, PackedFile } from "./large-image.ts";
 
@@ -16,7 +16,7 @@ export async function pushLargeImage(daemon: LocalDaemon, image: LargeImage, rep
 		const location = new URL(session.headers.get("location") ?? "", daemon.url);
 		location.searchParams.set("digest", digest);
 		const headers = { "content-type": "application/octet-stream" };
-		await send(location.href, { method: "PUT", headers, body: await readFile(path) });
+		await send(location.href, { method: "PUT", headers, body: await openAsBlob(path) });
 	}
 	const describe = ({ digest, size }: PackedFile, kind: string) => ({
 		mediaType: `application/vnd.oci.image.${kind}`,

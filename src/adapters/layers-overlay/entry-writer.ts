@@ -9,7 +9,7 @@
  */
 import * as fs from "node:fs";
 import { SlipwayError, systemCode } from "../../base/error.ts";
-import { type FileTime, futimens, lsetxattr, lutimens, mknod } from "../../base/syscall.ts";
+import { type FileTime, futimens, lsetxattr, lutimens, mknod, startWriteback } from "../../base/syscall.ts";
 import { type LayerLimits, layerLimitError } from "../../core/image/layer-limits.ts";
 import { refuse, show, splitPath } from "./tar-codec.ts";
 import type { TarEntry, TarSink } from "./tar-reader.ts";
@@ -33,6 +33,12 @@ const maxKnownDirectories = 16_384;
 const directoryOverheadBytes = 100;
 /** An inode without extra space for attributes has at least one block of 1 KiB for them; a refusal below that is a full disk. */
 const maxXattrBytesOfFullDisk = 900;
+/**
+ * Bytes of one file that the disk is told to write at once: it works while the next are unpacked, and the sync at the end,
+ * which everyone else's files on this file system wait for too, finds little left. Smaller files are better written together.
+ */
+const writebackBytes = 8 * 1024 ** 2;
+const minWritebackBytes = 256 * 1024;
 
 interface DirectoryFinish {
 	mode: number;
@@ -55,7 +61,8 @@ export class EntryWriter implements TarSink {
 	readonly #implied = new Set<string>();
 	#indexBytes = 0;
 	#opaqueRoot = false;
-	#file: { fd: number; path: string; entry: TarEntry } | undefined;
+	/** `waiting`: bytes that the disk was not told of. */
+	#file: { fd: number; path: string; entry: TarEntry; waiting: number } | undefined;
 
 	constructor(limits: LayerLimits) {
 		this.#limits = limits;
@@ -85,14 +92,19 @@ export class EntryWriter implements TarSink {
 	}
 
 	data(chunk: Buffer, offset: number): void {
-		if (this.#file === undefined) return;
+		const file = this.#file;
+		if (file === undefined) return;
 		for (let written = 0; written < chunk.length; )
-			written += fs.writeSync(this.#file.fd, chunk, written, chunk.length - written, offset + written);
+			written += fs.writeSync(file.fd, chunk, written, chunk.length - written, offset + written);
+		file.waiting += chunk.length;
+		if (file.waiting < writebackBytes) return;
+		startWriteback(file.fd);
+		file.waiting = 0;
 	}
 
 	end(): void {
 		if (this.#file === undefined) return;
-		const { fd, path, entry } = this.#file;
+		const { fd, path, entry, waiting } = this.#file;
 		this.#file = undefined;
 		try {
 			// In this order: a write and a chown clear setuid bits and capabilities.
@@ -100,6 +112,7 @@ export class EntryWriter implements TarSink {
 			if (entry.mode & 0o7000) fs.fchmodSync(fd, entry.mode);
 			setXattrs(path, entry.xattrs);
 			futimens(fd, entry.mtime);
+			if (waiting >= minWritebackBytes) startWriteback(fd);
 		} finally {
 			fs.closeSync(fd);
 		}
@@ -136,7 +149,7 @@ export class EntryWriter implements TarSink {
 				const fd = this.#replacing(entry, path, () =>
 					fs.openSync(native(path), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, entry.mode & 0o777),
 				);
-				this.#file = { fd, path, entry };
+				this.#file = { fd, path, entry, waiting: 0 };
 				if (entry.sparse) fs.ftruncateSync(fd, entry.size);
 				return;
 			}

@@ -12,6 +12,7 @@
  * A power cut at any point leaves a whole layer or an entry of staging/.
  */
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdir, open, readdir, readFile, realpath, rename } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
@@ -21,6 +22,7 @@ import { Semaphore } from "../../base/semaphore.ts";
 import { type Digest, digestHex, isDigest } from "../../core/image/digest.ts";
 import { type LayerLimits, layerLimits } from "../../core/image/layer-limits.ts";
 import type { PackedLayer, Rootfs, RootfsStore, UnpackedLayer, UnpackOptions } from "../../core/image/rootfs-store.ts";
+import { BackgroundGroup } from "./background-group.ts";
 import { compressionOf } from "./layer-stream.ts";
 import { maxLayers, RootMounts, unmountBelow } from "./root-mounts.ts";
 import { SharedTask } from "./shared-task.ts";
@@ -45,6 +47,7 @@ export class OverlayRootfsStore implements RootfsStore, AsyncDisposable {
 	readonly #mounts: RootMounts;
 	readonly #layers: Map<Digest, LayerRecord>;
 	readonly #running = new Map<string, SharedTask<UnpackedLayer, number>>();
+	readonly #background: BackgroundGroup;
 	readonly #cleaning: Promise<void>;
 	#staged = 0;
 	#disposed: Promise<void> | undefined;
@@ -78,8 +81,12 @@ export class OverlayRootfsStore implements RootfsStore, AsyncDisposable {
 		this.#slots = new Semaphore(parallelism);
 		this.#layers = layers;
 		this.#mounts = new RootMounts(join(root, "roots"), log);
+		const hash = createHash("sha256").update(root).digest("hex").slice(0, 12);
+		this.#background = BackgroundGroup.open(`slipway-unpack-${hash}`, log);
 		// Not waited for: nothing looks there, and a large staging folder may take seconds.
-		this.#cleaning = emptyTrash(root).catch((error) => log.warn("Could not empty the trash", { error }));
+		this.#cleaning = emptyTrash(root, this.#background).catch((error) =>
+			log.warn("Could not empty the trash", { error }),
+		);
 	}
 
 	async has(diffId: Digest): Promise<boolean> {
@@ -132,7 +139,8 @@ export class OverlayRootfsStore implements RootfsStore, AsyncDisposable {
 		if (!this.#layers.has(diffId)) return;
 		if (!this.#mounts.free(diffId)) throw new SlipwayError("CONFLICT", `Layer ${diffId} is part of a mounted root`);
 		this.#layers.delete(diffId);
-		await removeTree(await discard(this.#root, join("layers/sha256", digestHex(diffId))));
+		const trash = await discard(this.#root, join("layers/sha256", digestHex(diffId)));
+		await removeTree(trash, this.#background);
 	}
 
 	/** Ends what is being unpacked and unmounts every root. */
@@ -147,6 +155,7 @@ export class OverlayRootfsStore implements RootfsStore, AsyncDisposable {
 		await Promise.all(running.map((task) => task.settled));
 		await this.#cleaning;
 		this.#mounts[Symbol.dispose]();
+		this.#background[Symbol.dispose]();
 	}
 
 	async #unpack(layer: PackedLayer, signal: AbortSignal, onProgress: (bytes: number) => void): Promise<UnpackedLayer> {
@@ -162,12 +171,16 @@ export class OverlayRootfsStore implements RootfsStore, AsyncDisposable {
 			await mkdir(staging);
 			await mkdir(folder, { mode: 0o755 });
 			const job = { folder, layer: source, limits: this.#limits };
-			const result = await unpackInChild(layer.path, job, join(this.#root, "cache"), { onProgress, signal });
+			const result = await unpackInChild(layer.path, job, join(this.#root, "cache"), {
+				background: this.#background,
+				onProgress,
+				signal,
+			});
 			onProgress(layer.size);
 			const { entries, size, opaqueRoot, impliedDirectories } = result;
 			return await this.#publish(staging, { diffId: layer.diffId, entries, size, opaqueRoot, impliedDirectories });
 		} catch (error) {
-			await removeTree(staging).catch((cleanup) =>
+			await removeTree(staging, this.#background).catch((cleanup) =>
 				this.#log.warn("Could not remove what is left of a refused layer; the next start does", {
 					staging,
 					error: cleanup,
@@ -188,7 +201,7 @@ export class OverlayRootfsStore implements RootfsStore, AsyncDisposable {
 			// Another blob with the same content was faster.
 			const known = this.#layers.get(record.diffId);
 			if (!known || !["ENOTEMPTY", "EEXIST"].includes(systemCode(error) ?? "")) throw error;
-			await removeTree(staging);
+			await removeTree(staging, this.#background);
 			return describe(known);
 		}
 		await syncFolder(join(this.#root, "layers/sha256"));
@@ -244,17 +257,18 @@ async function discard(root: string, name: string): Promise<string> {
 	return target;
 }
 
-async function emptyTrash(root: string): Promise<void> {
-	for (const name of await readdir(join(root, "trash"))) await removeTree(join(root, "trash", name));
+async function emptyTrash(root: string, background: BackgroundGroup): Promise<void> {
+	for (const name of await readdir(join(root, "trash"))) await removeTree(join(root, "trash", name), background);
 }
 
 /**
  * By rm(1), in a process of its own: it walks by descriptors, so that paths longer than PATH_MAX do not stop it, and
  * Node's `rm` would take several turns of the event loop for each of a million files.
  */
-function removeTree(path: string): Promise<void> {
+function removeTree(path: string, background: BackgroundGroup): Promise<void> {
 	return new Promise((resolve, reject) => {
 		const child = spawn("rm", ["-rf", "--", path], { stdio: ["ignore", "ignore", "pipe"] });
+		if (child.pid !== undefined) background.add(child.pid);
 		let text = "";
 		child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
 			text = (text + chunk).slice(-1000);

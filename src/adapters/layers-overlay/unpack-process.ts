@@ -5,6 +5,7 @@ import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type ErrorCode, SlipwayError, systemCode } from "../../base/error.ts";
 import type { LayerLimits } from "../../core/image/layer-limits.ts";
+import type { BackgroundGroup } from "./background-group.ts";
 import type { WrittenLayer } from "./entry-writer.ts";
 import type { LayerSource } from "./layer-stream.ts";
 
@@ -47,9 +48,9 @@ export async function unpackInChild(
 	path: string,
 	job: Omit<UnpackJob, "blobFd">,
 	cacheFolder: string,
-	options: { onProgress?: (bytesRead: number) => void; signal?: AbortSignal } = {},
+	options: { background: BackgroundGroup; onProgress?: (bytesRead: number) => void; signal?: AbortSignal },
 ): Promise<UnpackResult> {
-	const { onProgress, signal } = options;
+	const { background, onProgress, signal } = options;
 	signal?.throwIfAborted();
 	await using blob = await openBlob(path);
 	const child = spawn(
@@ -68,6 +69,7 @@ export async function unpackInChild(
 			serialization: "json",
 		},
 	);
+	if (child.pid !== undefined) background.add(child.pid);
 	const kill = () => child.kill("SIGKILL");
 	signal?.addEventListener("abort", kill, { once: true });
 	let last: UnpackMessage | undefined;

@@ -1,7 +1,8 @@
-import http from "node:http";
+import type { Agent, IncomingMessage } from "node:http";
 import https from "node:https";
 import type { Clock } from "../../base/clock.ts";
 import { SlipwayError, systemCode } from "../../base/error.ts";
+import { http } from "../../base/http.ts";
 import type { RegistryLimits } from "./limits.ts";
 import { TransientError } from "./retry.ts";
 
@@ -10,7 +11,7 @@ export class Transport implements Disposable {
 	readonly #clock: Clock;
 	readonly #limits: RegistryLimits;
 	readonly #ca: string | undefined;
-	readonly #agents: { http: http.Agent; https: https.Agent };
+	readonly #agents: { http: Agent; https: https.Agent };
 
 	constructor(options: { clock: Clock; limits: RegistryLimits; ca?: string | undefined }) {
 		this.#clock = options.clock;
@@ -21,7 +22,7 @@ export class Transport implements Disposable {
 	}
 
 	/** Resolves with the response's header; its body flows when read, and must be read or destroyed. */
-	get(url: URL, headers: Record<string, string>, signal?: AbortSignal): Promise<http.IncomingMessage> {
+	get(url: URL, headers: Record<string, string>, signal?: AbortSignal): Promise<IncomingMessage> {
 		return new Promise((resolve, reject) => {
 			signal?.throwIfAborted();
 			const isTls = url.protocol === "https:";
@@ -60,7 +61,7 @@ export class Transport implements Disposable {
 	}
 
 	/** The body's chunks, with the idle and the rate limit. Always closes the response. */
-	async *body(response: http.IncomingMessage, signal?: AbortSignal): AsyncGenerator<Buffer, void> {
+	async *body(response: IncomingMessage, signal?: AbortSignal): AsyncGenerator<Buffer, void> {
 		const limits = this.#limits;
 		const chunks = response[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
 		let waitedMs = 0;
@@ -90,7 +91,7 @@ export class Transport implements Disposable {
 	}
 
 	/** The whole body, when it is no longer than `limit`: TOO_LARGE otherwise. */
-	async read(response: http.IncomingMessage, limit: number, signal?: AbortSignal): Promise<Buffer> {
+	async read(response: IncomingMessage, limit: number, signal?: AbortSignal): Promise<Buffer> {
 		const chunks: Buffer[] = [];
 		let size = 0;
 		for await (const chunk of this.body(response, signal)) {

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "../../base/clock.ts";
 import type { Ids } from "../../base/ids.ts";
 import type { Log } from "../../base/log.ts";
+import { type ColdStart, serverTiming } from "../../core/invocation/cold-start.ts";
 import type { InvocationRequest, InvocationResult, StreamHead } from "../../core/invocation/invocation.ts";
 import { announcedLength, BodyBudget, BodyTooLargeError, ClientGoneError, readRequest } from "../aws/body.ts";
 import { isComplete, linger } from "../aws/respond.ts";
@@ -29,6 +30,8 @@ export interface FunctionUrlOptions {
 	region: string;
 	/** 12 digits. */
 	accountId: string;
+	/** Whether invocations have spans: traces that begin here are sampled then. */
+	recordsSpans?: boolean;
 	log: Log;
 	/** All bodies being read or served, and answers that clients have not taken yet, bytes; past it they are asked to come again (429). */
 	maxBufferedBytes?: number;
@@ -52,6 +55,8 @@ interface Exchange {
 	readonly traceId: string;
 	/** Whose response it is, with the headers that its configuration adds. */
 	found: FoundUrl | undefined;
+	/** That it had, when it is known. */
+	coldStart: ColdStart | undefined;
 	/** Bytes to give back to the budget. */
 	held: number;
 }
@@ -72,10 +77,18 @@ class Front implements FunctionUrlFront {
 	}
 
 	async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-		const { clock, ids } = this.#options;
+		const { clock, ids, recordsSpans } = this.#options;
 		const header = (name: string) => request.headers[name]?.toString();
-		const traceId = traceIdOf(header, clock.now(), ids);
-		const exchange: Exchange = { request, response, requestId: ids.uuid(), traceId, found: undefined, held: 0 };
+		const traceId = traceIdOf(header, clock.now(), ids, recordsSpans);
+		const exchange: Exchange = {
+			request,
+			response,
+			requestId: ids.uuid(),
+			traceId,
+			found: undefined,
+			coldStart: undefined,
+			held: 0,
+		};
 		try {
 			await this.#serve(exchange);
 		} catch (error) {
@@ -111,6 +124,7 @@ class Front implements FunctionUrlFront {
 		const invocation = this.#invocation(exchange, found, body, caller?.principal);
 		if (url.invokeMode === "RESPONSE_STREAM") return this.#stream(exchange, name, invocation);
 		const result = await this.#options.dispatcher.invoke(name, invocation);
+		exchange.coldStart = result.coldStart;
 		this.#send(exchange, responseOf(result));
 	}
 
@@ -140,6 +154,7 @@ class Front implements FunctionUrlFront {
 		return {
 			requestId,
 			traceId,
+			trigger: "http",
 			payload,
 			invokedArn: qualifier === "" ? arn : `${arn}:${qualifier}`,
 			...(qualifier !== "" && { qualifier }),
@@ -177,6 +192,7 @@ class Front implements FunctionUrlFront {
 		done: Promise<InvocationResult>,
 	): Promise<void> {
 		const first = await Promise.race([begun, done]);
+		exchange.coldStart = first.coldStart;
 		// A runtime that does not stream: its answer is read as with BUFFERED.
 		if (!("contentType" in first)) return this.#send(exchange, responseOf(first));
 		const start = await readStreamStart(first, answer);
@@ -219,10 +235,15 @@ class Front implements FunctionUrlFront {
 		response.once("close", () => this.#budget.give(bytes));
 	}
 
-	#headers({ request, requestId, traceId, found }: Exchange, { headers }: ResponseHead): Record<string, string[]> {
+	#headers(
+		{ request, requestId, traceId, found, coldStart }: Exchange,
+		{ headers }: ResponseHead,
+	): Record<string, string[]> {
 		const cors = found?.url.cors;
 		return {
 			...Object.fromEntries(cors ? withCorsHeaders(headers, cors, request.headers) : headers),
+			// A list, to which the function may have measurements of its own.
+			...(coldStart && { "server-timing": [...(headers.get("server-timing") ?? []), serverTiming(coldStart)] }),
 			"x-amzn-requestid": [requestId],
 			"x-amzn-trace-id": [traceId],
 		};

@@ -2,7 +2,7 @@
  * What a function answered, as an HTTP response
  * (https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads, lambda-contract 4.5).
  */
-import { validateHeaderName, validateHeaderValue } from "node:http";
+import { http } from "../../base/http.ts";
 
 /** Of a response, before the platform's own headers. */
 export interface ResponseHead {
@@ -119,8 +119,8 @@ function headerLines(name: string, given: unknown): string[] {
 		if (!["string", "number", "boolean"].includes(typeof value))
 			throw new MalformedResponseError(`The response's header '${name.slice(0, 100)}' has no text for a value`);
 		try {
-			validateHeaderName(name);
-			validateHeaderValue(name, String(value));
+			http.validateHeaderName(name);
+			http.validateHeaderValue(name, String(value));
 		} catch (cause) {
 			throw new MalformedResponseError(`The response's header '${name.slice(0, 100)}' is malformed`, { cause });
 		}
