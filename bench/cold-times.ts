@@ -10,9 +10,9 @@ import { type ColdStart, coldStartOf, mustBeGood, type SlipwayClient } from "./s
 /** In the first starts of a daemon its compiler is at work. */
 const warmUp = 8;
 /** After the daemon came to rest, until what the machine does for it has too. */
-const settleMs = 40;
+const settleMs = 120;
 /** Milliseconds above which a sandbox was made for the event, and below which it stood ready. */
-const madeMs = 1;
+const madeMs = 0.5;
 export interface ColdRun {
 	client: SlipwayClient;
 	/** Invoked in turns. */
@@ -70,7 +70,8 @@ async function coldSample({ client, event, spare }: ColdRun, name: string): Prom
 		throw new Error(`A sandbox ${spare ? "stood ready and was not used" : "stood ready"}: ${stages.sandboxMs} ms`);
 	await client.toZero(name);
 	// The new configuration's own spare is made now, and not while something is measured.
-	await client.quiet((sandboxes) => sandboxes.some((each) => each.functionName === name && each.state === "created"));
+	if (spare)
+		await client.quiet((sandboxes) => sandboxes.some((each) => each.functionName === name && each.state === "created"));
 	return { ms, stages };
 }
 

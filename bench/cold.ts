@@ -8,9 +8,6 @@ import { type Figure, figure, type Measured, steadyTail } from "./result.ts";
 import { type RunOptions, samples, twoCpusMiB } from "./run-options.ts";
 import { pushExample, pushStaticImage, SlipwayClient } from "./slipway-client.ts";
 
-/** More than the functions that have sandboxes standing ready (16): each is at its turn the one without demand for longest. */
-const functionsWithoutSpare = 40;
-
 export async function coldCreated(daemon: LocalDaemon, options: RunOptions): Promise<Record<string, Figure>> {
 	const imageUri = await pushStaticImage(daemon);
 	const client = await SlipwayClient.open(daemon);
@@ -39,8 +36,9 @@ export async function coldCreated(daemon: LocalDaemon, options: RunOptions): Pro
 export async function coldStatic(daemon: LocalDaemon, options: RunOptions): Promise<Record<string, Figure>> {
 	const imageUri = await pushStaticImage(daemon);
 	const client = await SlipwayClient.open(daemon);
-	const functions = Array.from({ length: functionsWithoutSpare }, (_, index) => `bench-static-${index}`);
-	for (const name of functions) await client.createFunction(name, imageUri);
+	const functions = ["bench-static"];
+	await client.createFunction("bench-static", imageUri);
+	await client.withoutSpares("bench-static");
 	const bare = bareProcess(await staticCommand(), { do: "last" });
 	const baselines = await Promise.all([bare, ociRun("crun"), ociRun("runc"), dockerRun()]);
 	const rounds = samples(options, 200);
@@ -52,7 +50,7 @@ export async function coldStatic(daemon: LocalDaemon, options: RunOptions): Prom
 			unit: "ms",
 			values: ours,
 			baselines: theirs,
-			how: `HTTP request in to response out of a function at zero without a sandbox standing ready, networks and /tmp disks pooled, ${stagesOf(stages)}; ${functionsWithoutSpare} functions in turn`,
+			how: `HTTP request in to response out of a function at zero without a sandbox of its own standing ready; blank sandboxes, which any function could have become, and /tmp disks pooled, ${stagesOf(stages)}`,
 			promises: {
 				"at most 14 ms": ({ p50 }) => p50 <= 14,
 				"docker run at least 40 times slower": ({ p50, of }) => of("docker run --rm") >= 40 * p50,

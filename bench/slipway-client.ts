@@ -53,7 +53,7 @@ export class SlipwayClient {
 	async createFunction(
 		name: string,
 		imageUri: string,
-		options: { timeoutS?: number; memoryMiB?: number } = {},
+		options: { timeoutS?: number; memoryMiB?: number; activeTimeoutMs?: number } = {},
 	): Promise<void> {
 		const body = {
 			FunctionName: name,
@@ -65,7 +65,7 @@ export class SlipwayClient {
 		};
 		const answer = await this.send(this.#sign("POST", "/2015-03-31/functions", JSON.stringify(body)));
 		if (answer.status !== 201) throw new Error(`CreateFunction answered ${answer.status}: ${answer.body}`);
-		await this.#untilReady(name);
+		await this.#untilReady(name, options.activeTimeoutMs);
 	}
 
 	/** Ends its sandboxes, as every change of a configuration does: the next invocation is a cold start. */
@@ -77,9 +77,24 @@ export class SlipwayClient {
 		await this.#untilReady(name);
 	}
 
-	async #untilReady(name: string): Promise<void> {
+	/** From now on none of its sandboxes stands ready before an event comes. */
+	async withoutSpares(name: string): Promise<void> {
+		const { registry, credentials } = this.#daemon;
+		const body = JSON.stringify({ created: 0, initialized: 0 });
+		const lines = [
+			`PUT /_slipway/functions/${name}/spares HTTP/1.1`,
+			`host: ${registry}`,
+			`authorization: Bearer ${credentials.token}`,
+			"content-type: application/json",
+			`content-length: ${body.length}`,
+		];
+		const answer = await this.send(Buffer.from(`${lines.join("\r\n")}\r\n\r\n${body}`));
+		if (answer.status !== 200) throw new Error(`Setting spares answered ${answer.status}: ${answer.body}`);
+	}
+
+	async #untilReady(name: string, timeoutMs = activeTimeoutMs): Promise<void> {
 		const path = `/2015-03-31/functions/${name}/configuration`;
-		for (const until = performance.now() + activeTimeoutMs; performance.now() < until; await sleep(pollMs)) {
+		for (const until = performance.now() + timeoutMs; performance.now() < until; await sleep(pollMs)) {
 			const answer = await this.send(this.#sign("GET", path, ""));
 			const view = JSON.parse(String(answer.body)) as Record<"State" | "StateReason" | "LastUpdateStatus", string>;
 			if (view.State === "Failed") throw new Error(`The function ${name} failed: ${view.StateReason}`);
@@ -139,16 +154,16 @@ export function mustBeGood(answer: Answer): Answer {
 export interface ColdStart {
 	/** Milliseconds that making the sandbox took; about none when one stood ready. */
 	sandboxMs: number;
-	/** From the release of its process to its first poll. */
+	/** From the release of its process to its first poll: the stages process and init. */
 	initMs: number;
 }
 
 /** What the answer's header says of its cold start; undefined when it had none. */
 export function coldStartOf(answer: Answer): ColdStart | undefined {
-	const timing = /^x-slipway-cold-start: *(.+)$/im.exec(answer.head)?.[1];
+	const timing = /^server-timing: *(.+)$/im.exec(answer.head)?.[1];
 	if (timing === undefined) return undefined;
 	const duration = (name: string) => Number(new RegExp(`\\b${name};dur=([\\d.]+)`).exec(timing)?.[1]);
-	return { sandboxMs: duration("sandbox"), initMs: duration("init") };
+	return { sandboxMs: duration("sandbox"), initMs: duration("process") + duration("init") };
 }
 
 /** Builds the example and pushes it; returns its name in the registry. */

@@ -1,4 +1,5 @@
 /** Text for people: tables, sizes, ages, colours. */
+import type { ColdStart } from "../client/schema.ts";
 
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
 	const all = [header, ...rows];
@@ -47,6 +48,25 @@ export function formatDuration(ms: number): string {
 		.filter(([value]) => value > 0)
 		.map(([value, unit]) => `${value}${unit}`)
 		.join(" ");
+}
+
+/** `0.12 ms`, `3.1 ms`, `215 ms`, `1.25 s`: what a person compares. */
+export function formatMs(ms: number): string {
+	if (ms >= 1000) return `${(ms / 1000).toFixed(2)} s`;
+	return `${ms >= 100 ? ms.toFixed(0) : ms >= 1 ? ms.toFixed(1) : ms.toFixed(2)} ms`;
+}
+
+/** `7.6 ms: queue 0.02 ms, sandbox 1.2 ms, …`; of a sandbox that stood made, that it did. */
+export function formatColdStart(coldStart: ColdStart): string {
+	const { queueMs, sandboxMs, processMs, initMs, firstPollMs, spare } = coldStart;
+	const stages = [
+		`queue ${formatMs(queueMs)}`,
+		spare && sandboxMs === 0 ? "sandbox ready" : `sandbox ${formatMs(sandboxMs)}`,
+		`process ${formatMs(processMs)}`,
+		`init ${formatMs(initMs)}`,
+		`first poll ${formatMs(firstPollMs)}`,
+	];
+	return `${formatMs(queueMs + sandboxMs + processMs + initMs + firstPollMs)}: ${stages.join(", ")}`;
 }
 
 /** `5m`, `1h`, `90` (seconds), `2d`; undefined when it is none of these. */

@@ -1,5 +1,5 @@
 import type { FunctionView } from "../client/schema.ts";
-import { formatBytes, formatTime, table } from "./format.ts";
+import { formatBytes, formatColdStart, formatTime, table } from "./format.ts";
 import { type Call, exitCodes, jsonOption, type Verb } from "./verb.ts";
 
 export const verb: Verb = {
@@ -16,6 +16,11 @@ async function get({ context, values, positionals: [name = ""] }: Call): Promise
 	if (values.json) context.printJson(fn);
 	else context.print(describe(fn));
 	return exitCodes.ok;
+}
+
+function eventsOf({ invocations, errors, throttles, platformFailures }: FunctionView["usage"]): string {
+	const served = `${invocations}, ${errors} failed, ${throttles} throttled`;
+	return platformFailures === 0 ? served : `${served}, ${platformFailures} not served`;
 }
 
 export function describe(fn: FunctionView): string {
@@ -35,7 +40,11 @@ export function describe(fn: FunctionView): string {
 		["/tmp", `${fn.tmpMiB} MiB`],
 		["role", fn.role],
 		["log group", fn.logGroup],
+		["spares", `${fn.spares.created} created, ${fn.spares.initialized} initialized`],
 		["changed", formatTime(fn.lastModifiedMs)],
+		["events", eventsOf(fn.usage)],
+		["cold starts", String(fn.usage.coldStarts)],
+		...(fn.usage.lastColdStart ? [["last of them", formatColdStart(fn.usage.lastColdStart)]] : []),
 		...Object.entries(fn.environment).map(([key, value]) => ["env", `${key}=${value}`]),
 		...Object.entries(fn.tags).map(([key, value]) => ["tag", `${key}=${value}`]),
 	];

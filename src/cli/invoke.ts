@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { buffer } from "node:stream/consumers";
 import { SlipwayError, systemCode } from "../base/error.ts";
-import { paint } from "./format.ts";
+import { formatColdStart, paint } from "./format.ts";
 import { type Call, exitCodes, jsonOption, text, type Verb } from "./verb.ts";
 
 export const verb: Verb = {
@@ -9,7 +9,7 @@ export const verb: Verb = {
 	summary: "Invoke a function, wait, and print its answer",
 	details:
 		"A qualifier is a version's number or an alias. Without an event the function gets {}. The answer goes to standard\n" +
-		"output as the function wrote it, everything else to standard error. The exit code is 3 when the function answered with an error.",
+		"output as the function wrote it, everything else to standard error, with the stages of a cold start if it had one. The exit code is 3 when the function answered with an error.",
 	positionals: [1, 1],
 	options: {
 		data: { type: "string", short: "d", value: "JSON", description: "The event" },
@@ -38,6 +38,10 @@ async function invoke({ context, values, positionals: [name = ""] }: Call): Prom
 		if (result.logTail !== undefined)
 			context.err.write(paint(context.err.isTTY === true && context.color, "dim", result.logTail));
 		context.print(answer);
+		if (result.coldStart)
+			context.err.write(
+				`${paint(context.err.isTTY === true && context.color, "dim", `cold start ${formatColdStart(result.coldStart)}`)}\n`,
+			);
 		if (result.functionError)
 			context.err.write(
 				`${paint(context.color, "red", "slipway:")} '${name}' answered with an error (${result.functionError})\n`,

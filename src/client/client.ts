@@ -2,6 +2,7 @@
 import { type ErrorCode, errorCodes, SlipwayError, systemCode } from "../base/error.ts";
 import { readLines } from "./ndjson.ts";
 import type {
+	ColdStart,
 	CreateFunction,
 	FunctionView,
 	ImageDetailView,
@@ -11,6 +12,7 @@ import type {
 	Problem,
 	Progress,
 	SandboxState,
+	Spares,
 	Status,
 	StoredImage,
 } from "./schema.ts";
@@ -29,8 +31,8 @@ export interface Invocation {
 	functionError: string | undefined;
 	/** The last 4 KB of the log, when asked for. */
 	logTail: string | undefined;
-	/** Milliseconds of each stage, after a cold start. */
-	coldStart: { sandboxMs: number; initMs: number } | undefined;
+	/** When it had one. */
+	coldStart: ColdStart | undefined;
 }
 
 export interface LogOptions {
@@ -79,6 +81,16 @@ export class SlipwayClient {
 
 	createFunction(input: CreateFunction): Promise<FunctionView> {
 		return this.#json("/functions", { method: "POST", ...json(input) });
+	}
+
+	/** What is left out stays as it is. */
+	setSpares(name: string, spares: Partial<Spares>): Promise<FunctionView> {
+		return this.#json(`${functionPath(name)}/spares`, { method: "PUT", ...json(spares) });
+	}
+
+	/** Returns how many sandboxes were told to end. */
+	async stopFunction(name: string): Promise<number> {
+		return (await this.#json<{ sandboxes: number }>(`${functionPath(name)}/stop`, { method: "POST" })).sandboxes;
 	}
 
 	async deleteFunction(name: string): Promise<void> {
@@ -213,7 +225,16 @@ function fromProblem({ code, detail, reason, hint }: Problem): SlipwayError {
 	return new SlipwayError(code in errorCodes ? (code as ErrorCode) : "UNAVAILABLE", detail, { reason, hint });
 }
 
-function parseTiming(header: string | null): Invocation["coldStart"] {
-	const match = /sandbox;dur=([\d.]+), init;dur=([\d.]+)/.exec(header ?? "");
-	return match ? { sandboxMs: Number(match[1]), initMs: Number(match[2]) } : undefined;
+function parseTiming(header: string | null): ColdStart | undefined {
+	const stages = new Map((header ?? "").split(",").map((metric) => [/^\s*([\w-]+)/.exec(metric)?.[1], metric]));
+	if (!stages.has("first-poll")) return undefined;
+	const ms = (stage: string) => Number(/;dur=([\d.]+)/.exec(stages.get(stage) ?? "")?.[1] ?? 0);
+	return {
+		queueMs: ms("queue"),
+		sandboxMs: ms("sandbox"),
+		processMs: ms("process"),
+		initMs: ms("init"),
+		firstPollMs: ms("first-poll"),
+		spare: /;desc=spare/.test(stages.get("sandbox") ?? ""),
+	};
 }

@@ -25,6 +25,36 @@ const imageConfigSchema = z.object({
 	workingDirectory: z.string().optional(),
 });
 
+const spareCount = z.union([z.int().min(0).max(100), z.literal("auto")]);
+export const sparesSchema = z.strictObject({
+	created: spareCount.describe("Sandboxes that are made and run nothing yet, for each version in use"),
+	initialized: spareCount.describe("Sandboxes whose init has run ahead of any event, for each version in use"),
+});
+export type Spares = z.infer<typeof sparesSchema>;
+/** What is left out stays as it is. */
+export const changeSparesSchema = sparesSchema.partial();
+
+const duration = z.number().describe("Milliseconds, to the microsecond");
+/** What a request waited for because no sandbox stood ready. */
+export const coldStartSchema = z.object({
+	queueMs: duration.describe("Milliseconds until the start began"),
+	sandboxMs: duration.describe("Until the sandbox was made: 0 when it stood made (`spare`)"),
+	processMs: duration.describe("Until the function's process first called the platform"),
+	initMs: duration.describe("Until it asked for its first event"),
+	firstPollMs: duration.describe("Until it had the event"),
+	spare: z.boolean(),
+});
+export type ColdStart = z.infer<typeof coldStartSchema>;
+
+export const usageSchema = z.object({
+	invocations: z.int(),
+	errors: z.int().describe("Of the invocations"),
+	throttles: z.int().describe("Events refused by a limit of concurrency"),
+	platformFailures: z.int().describe("Events that the platform could not serve"),
+	coldStarts: z.int().describe("Invocations that waited for a start"),
+	lastColdStart: coldStartSchema.optional(),
+});
+
 export const functionSchema = z.object({
 	name: functionNameSchema,
 	arn: z.string(),
@@ -45,10 +75,12 @@ export const functionSchema = z.object({
 	environment: z.record(z.string(), z.string()),
 	imageConfig: imageConfigSchema.optional(),
 	logGroup: z.string(),
+	spares: sparesSchema.describe("What is kept ready while the function is in use"),
 	tags: z.record(z.string(), z.string()),
 	revisionId: z.string(),
 	createdMs: ms,
 	lastModifiedMs: ms,
+	usage: usageSchema.describe("Since the daemon started"),
 });
 export type FunctionView = z.infer<typeof functionSchema>;
 
@@ -77,14 +109,20 @@ export const sandboxSchema = z.object({
 	functionName: z.string(),
 	version: z.string().describe('"$LATEST" or a number'),
 	initializationType: z.string().describe("on-demand or provisioned-concurrency"),
+	preInitialized: z.boolean().describe("Its init ran ahead of any event, as a spare"),
 	state: z.string(),
 	startedMs: ms,
+	startMs: z
+		.number()
+		.optional()
+		.describe("Milliseconds that its last start took, from its beginning to the end of its init"),
 	lastUsedMs: ms,
 	invocations: z.int(),
 	memoryMiB: z.int().describe("Limit"),
 	memoryBytes: bytes.optional().describe("In use now"),
 });
 export type SandboxState = z.infer<typeof sandboxSchema>;
+export const stoppedSchema = z.object({ sandboxes: z.int().describe("That were told to end") });
 export const sandboxListSchema = z.object({ sandboxes: z.array(sandboxSchema) });
 
 export const imageSchema = z.object({
@@ -190,6 +228,8 @@ export const components = {
 	Function: functionSchema,
 	FunctionList: functionListSchema,
 	CreateFunction: createFunctionSchema,
+	ChangeSpares: changeSparesSchema,
+	Stopped: stoppedSchema,
 	SandboxList: sandboxListSchema,
 	ImageList: imageListSchema,
 	ImageDetail: imageDetailSchema,

@@ -1,9 +1,10 @@
 /** The one port: limits on what a connection may do, and the choice of the front that answers a request. */
-import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { SlipwayError, systemCode } from "../base/error.ts";
+import { http } from "../base/http.ts";
 import type { Log } from "../base/log.ts";
 import { urlIdOf } from "../front/function-url/host.ts";
 
@@ -122,7 +123,7 @@ function makeServer(tls: ListenerOptions["tls"]): Server {
 		connectionsCheckingInterval: 1_000,
 		noDelay: true,
 	};
-	const server = tls ? createTlsServer({ ...limits, ...tls, minVersion: "TLSv1.2" }) : createServer(limits);
+	const server = tls ? createTlsServer({ ...limits, ...tls, minVersion: "TLSv1.2" }) : http.createServer(limits);
 	server.maxConnections = maxConnections;
 	server.maxRequestsPerSocket = 0;
 	server.timeout = 0;

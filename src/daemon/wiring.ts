@@ -1,15 +1,18 @@
 /** The one place that picks adapters and puts the parts together. */
-import { availableParallelism, homedir } from "node:os";
+import { availableParallelism, homedir, totalmem } from "node:os";
 import { join } from "node:path";
 import { FsBlobStore } from "../adapters/blobs-fs/fs-blob-store.ts";
 import { OverlayRootfsStore } from "../adapters/layers-overlay/overlay-rootfs-store.ts";
 import { FsLogStore } from "../adapters/logs-fs/fs-log-store.ts";
 import { RegistryClient } from "../adapters/registry-client/registry-client.ts";
 import { SqliteStore } from "../adapters/store-sqlite/sqlite-store.ts";
+import { ProcCpuMeter } from "../base/cpu-meter.ts";
 import { Lifetime } from "../base/lifetime.ts";
 import { LambdaContract } from "../contracts/lambda/lambda-contract.ts";
-import { Dispatcher } from "../engine/dispatch/dispatch.ts";
+import { Dispatcher, type DispatcherOptions } from "../engine/dispatch/dispatch.ts";
+import { nextPressure, noPressure } from "../engine/dispatch/memory-pressure.ts";
 import { Meter } from "../engine/dispatch/meter.ts";
+import type { SpareLimits } from "../engine/dispatch/spares.ts";
 import { FunctionConcurrency } from "../engine/functions/concurrency.ts";
 import { Functions } from "../engine/functions/functions.ts";
 import { FunctionPolicies } from "../engine/functions/policies.ts";
@@ -20,15 +23,23 @@ import { Collector } from "../engine/images/collect.ts";
 import { Images, localRegistryMatcher } from "../engine/images/images.ts";
 import type { System, Wire, WireInput } from "./daemon.ts";
 import { dockerCredentials } from "./docker-credentials.ts";
+import { MachineMemory } from "./machine-memory.ts";
 import { openSandboxRuntime } from "./sandbox-runtime.ts";
+import { openSpans } from "./spans.ts";
 import { makeFronts } from "./wiring-fronts.ts";
 
 /** Milliseconds after which an idle sandbox is frozen: later than the next event of a client that calls back to back. */
 const freezeAfterMs = 10;
 /** The time that `scalingRate` counts in, milliseconds (lambda-contract 3.8). */
 const scalingPeriodMs = 10_000;
-/** Sandboxes created ahead of their event, of all functions and of one, and for how long after its last one. */
-const spares = { maxTotal: 16, maxPerFunction: 4, keepMs: 15 * 60_000 };
+/**
+ * Spares of one function, unless its owner says another number. Few: a sandbox is made within a millisecond or two, and one
+ * that is used up has another made in its place.
+ */
+const maxCreatedPerFunction = 4;
+const maxInitializedPerFunction = 2;
+/** Part of the machine's memory that initialized spares may use. */
+const initializedMemory = 0.1;
 
 export type Storage = Awaited<ReturnType<typeof openStorage>>;
 export type Engine = Awaited<ReturnType<typeof openEngine>>;
@@ -45,11 +56,12 @@ export const wire: Wire = async (input) => {
 
 async function wireParts(input: WireInput, lifetime: Lifetime): Promise<System> {
 	const storage = await openStorage(input, lifetime);
+	const spans = await openSpans(input, lifetime);
 	const engine = await openEngine(input, storage, lifetime);
 	const { runtime } = engine;
 	const runtimeName = `${runtime.name} ${runtime.version}`;
 	return {
-		fronts: makeFronts(input, storage, engine, runtimeName),
+		fronts: makeFronts(input, storage, engine, runtimeName, spans),
 		runtime: runtimeName,
 		recover: async () => {
 			const reaped = await runtime.reap();
@@ -81,10 +93,12 @@ async function openEngine(input: WireInput, storage: Storage, lifetime: Lifetime
 	const { config, clock, ids, log } = input;
 	const { store, blobs, rootfs, logs } = storage;
 	const { egress } = config;
-	const runtime = lifetime.use(await openSandboxRuntime({ config, clock, log }));
+	const memory = new MachineMemory();
+	const memoryIsShort = () => nextPressure(noPressure, memory.observe(), clock.monotonic()).level !== "ample";
+	const runtime = lifetime.use(await openSandboxRuntime({ config, clock, log, memoryIsShort }));
 	const pins = new BlobPins();
 	const images = openImages(input, storage, pins, lifetime, (digest) => functions.runningImage(digest));
-	const meter = new Meter();
+	const meter = new Meter([], (name) => functions.records.has(name));
 	const dispatcher: Dispatcher = new Dispatcher(
 		{
 			runtime,
@@ -98,19 +112,13 @@ async function openEngine(input: WireInput, storage: Storage, lifetime: Lifetime
 			onCodeGone: (revision) => functions.codeGone(revision),
 			onLifecycle: meter.record,
 			resolveRevision: (name, qualifier) => functions.revision(name, qualifier),
+			cpu: lifetime.use(new ProcCpuMeter()),
 			reservedConcurrency: (name) => belongings.concurrency.reserved(name),
 			unreservedConcurrency: () => belongings.concurrency.unreserved,
+			spareSetting: (name) => functions.spareSetting(name),
+			memory: () => memory.observe(),
 		},
-		{
-			maxSandboxes: config.maxSandboxes,
-			accountConcurrency: config.accountConcurrency,
-			scaling: { environments: config.scalingRate, periodMs: scalingPeriodMs },
-			idleTimeoutMs: config.idleTimeoutMs,
-			maxAgeMs: config.sandboxMaxAgeMs,
-			freezeAfterMs,
-			maxStarting: Math.max(2, availableParallelism()),
-			spares,
-		},
+		dispatcherOptions(config),
 	);
 	lifetime.use(dispatcher);
 	const functions: Functions = await Functions.open({
@@ -122,6 +130,7 @@ async function openEngine(input: WireInput, storage: Storage, lifetime: Lifetime
 		region: config.region,
 		accountId: input.accountId,
 		onRevisionChange: (name, ended) => dispatcher.retire(name, ended.version),
+		onDeleted: (name) => meter.forget(name),
 		onActive: (revision) => {
 			runtime.prepare({ tmpMiB: revision.configuration.tmpMiB, egress });
 			dispatcher.expect(revision);
@@ -143,6 +152,32 @@ async function openEngine(input: WireInput, storage: Storage, lifetime: Lifetime
 		dispatcher,
 		meter,
 		accountConcurrency: config.accountConcurrency,
+	};
+}
+
+function dispatcherOptions(config: WireInput["config"]): DispatcherOptions {
+	return {
+		maxSandboxes: config.maxSandboxes,
+		accountConcurrency: config.accountConcurrency,
+		scaling: { environments: config.scalingRate, periodMs: scalingPeriodMs },
+		idleTimeoutMs: config.idleTimeoutMs,
+		maxAgeMs: config.sandboxMaxAgeMs,
+		freezeAfterMs,
+		cpus: availableParallelism(),
+		spares: spareLimits(config, totalmem()),
+	};
+}
+
+function spareLimits({ spares }: WireInput["config"], memoryBytes: number): SpareLimits {
+	return {
+		maxTotal: spares.maxCreated,
+		maxPerFunction: maxCreatedPerFunction,
+		keepMs: spares.keepMs,
+		initialized: {
+			maxTotal: spares.maxInitialized,
+			maxPerFunction: maxInitializedPerFunction,
+			maxBytes: memoryBytes * initializedMemory,
+		},
 	};
 }
 

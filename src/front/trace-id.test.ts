@@ -31,3 +31,25 @@ const cases: [Record<string, string>, string][] = [
 for (const [headers, expected] of cases)
 	test(`${JSON.stringify(headers).slice(0, 100)} is ${expected.slice(0, 40)}…`, () =>
 		assert.equal(of(headers), expected));
+
+const recorded: [Record<string, string>, string][] = [
+	[{}, `Root=1-65a00000-${"ab".repeat(12)};Sampled=1`],
+	[{ "x-amzn-trace-id": "Root=1-a-b" }, "Root=1-a-b;Sampled=1"],
+	[{ "x-amzn-trace-id": "Root=1-a-b;Sampled=?" }, "Root=1-a-b;Sampled=1"],
+	[{ "x-amzn-trace-id": "Root=1-a-b;Sampled=0" }, `Root=1-a-b;Parent=${"ab".repeat(8)};Sampled=0`],
+	[
+		{ "x-amzn-trace-id": "Root=1-a-b;Parent=0123456789abcdef;Sampled=1" },
+		"Root=1-a-b;Parent=0123456789abcdef;Sampled=1",
+	],
+	[{ traceparent: w3c }, "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"],
+	[
+		{ traceparent: w3c.replace(/01$/, "00") },
+		"Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0",
+	],
+];
+for (const [headers, expected] of recorded)
+	test(`Where spans are recorded, ${JSON.stringify(headers).slice(0, 100)} is ${expected.slice(0, 60)}…`, () =>
+		assert.equal(
+			traceIdOf((name) => headers[name], 0x65a00000 * 1000, ids, true),
+			expected,
+		));

@@ -13,10 +13,16 @@ const traceparent = /^00-([0-9a-f]{8})([0-9a-f]{24})-([0-9a-f]{16})-([0-9a-f]{2}
  * are missing are added, others ("Lineage") are left as they are. Then W3C's traceparent, mapped as X-Ray does (its trace
  * id is the root with dashes, https://docs.aws.amazon.com/xray/latest/devguide/xray-api-sendingdata.html#xray-api-traceids);
  * its header goes to nobody, since the Runtime API carries one trace header only. Without either, the trace begins here,
- * and nothing is sampled, since nothing records it.
+ * and nothing is sampled, since nothing records it. Where something does (`recorded`), what nobody decided is sampled, and
+ * no parent is made up: the invocation's own span will be one.
  */
-export function traceIdOf(header: (name: string) => string | undefined, nowMs: number, ids: Pick<Ids, "hex">): string {
-	const own = fromXRay(header("x-amzn-trace-id"), ids);
+export function traceIdOf(
+	header: (name: string) => string | undefined,
+	nowMs: number,
+	ids: Pick<Ids, "hex">,
+	recorded = false,
+): string {
+	const own = fromXRay(header("x-amzn-trace-id"), ids, recorded);
 	if (own !== undefined) return own;
 	const [, time, rest, span, flags = "0"] = traceparent.exec(header("traceparent") ?? "") ?? [];
 	if (time !== undefined && rest !== undefined && !/^0+$/.test(time + rest))
@@ -24,10 +30,11 @@ export function traceIdOf(header: (name: string) => string | undefined, nowMs: n
 	const seconds = Math.floor(nowMs / 1000)
 		.toString(16)
 		.padStart(8, "0");
+	if (recorded) return `Root=1-${seconds}-${ids.hex(12)};Sampled=1`;
 	return `Root=1-${seconds}-${ids.hex(12)};Parent=${ids.hex(8)};Sampled=0`;
 }
 
-function fromXRay(header: string | undefined, ids: Pick<Ids, "hex">): string | undefined {
+function fromXRay(header: string | undefined, ids: Pick<Ids, "hex">, recorded: boolean): string | undefined {
 	if (header === undefined || header.length > maxLength) return undefined;
 	const parts = new Map<string, string>();
 	for (const part of header.split(";")) {
@@ -36,10 +43,11 @@ function fromXRay(header: string | undefined, ids: Pick<Ids, "hex">): string | u
 	}
 	const { Root, Parent = "", Sampled = "", Self: _, ...others } = Object.fromEntries(parts);
 	if (Root === undefined || !root.test(Root)) return undefined;
+	const sampled = Sampled === "1" || (recorded && Sampled !== "0");
 	const line = [
 		`Root=${Root}`,
-		`Parent=${parent.test(Parent) ? Parent : ids.hex(8)}`,
-		`Sampled=${Sampled === "1" ? 1 : 0}`,
+		...(parent.test(Parent) ? [`Parent=${Parent}`] : recorded && sampled ? [] : [`Parent=${ids.hex(8)}`]),
+		`Sampled=${sampled ? 1 : 0}`,
 		...Object.entries(others).map(([key, value]) => `${key}=${value}`),
 	];
 	return line.join(";");

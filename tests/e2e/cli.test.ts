@@ -24,25 +24,27 @@ test("With a daemon", async (context) => {
 	const { home, run } = await world(context);
 
 	await context.test("invoke prints the answer alone on standard output", async () => {
-		assert.deepEqual(await run("invoke", "hello"), { code: 0, out: '{"echo":{}}\n', err: "" });
+		const cold = "cold start 6.1 ms: queue 0.25 ms, sandbox 1.5 ms, process 2.0 ms, init 2.3 ms, first poll 0.13 ms\n";
+		assert.deepEqual(await run("invoke", "hello"), { code: 0, out: '{"echo":{}}\n', err: cold });
 		assert.deepEqual(await run("invoke", "hello", "-d", '{"a":1}', "--tail"), {
 			code: 0,
 			out: '{"echo":{"a":1}}\n',
-			err: "START\nEND\n",
+			err: `START\nEND\n${cold}`,
 		});
 		assert.equal((await slipway(home, ["invoke", "hello", "--file", "-"], { input: "[1]" })).out, '{"echo":[1]}\n');
 		writeFileSync(join(home, "event.json"), '"file"');
 		assert.equal((await run("invoke", "hello", "-f", join(home, "event.json"))).out, '{"echo":"file"}\n');
 		const json = JSON.parse((await run("invoke", "hello", "--json")).out);
 		assert.deepEqual(json.payload, { echo: {} });
-		assert.deepEqual(json.coldStart, { sandboxMs: 1.5, initMs: 2.25 });
+		const stages = { queueMs: 0.25, sandboxMs: 1.5, processMs: 2, initMs: 2.25, firstPollMs: 0.125, spare: false };
+		assert.deepEqual(json.coldStart, stages);
 	});
 
 	await context.test("invoke tells a failing function, a missing one and a bad event apart", async () => {
 		assert.deepEqual(await run("invoke", "broken"), {
 			code: exitCodes.functionError,
 			out: '{"errorMessage":"no"}\n',
-			err: "slipway: 'broken' answered with an error (Unhandled)\n",
+			err: "cold start 6.1 ms: queue 0.25 ms, sandbox 1.5 ms, process 2.0 ms, init 2.3 ms, first poll 0.13 ms\nslipway: 'broken' answered with an error (Unhandled)\n",
 		});
 		assert.deepEqual(await run("invoke", "nope"), {
 			code: exitCodes.notFound,
@@ -61,7 +63,12 @@ test("With a daemon", async (context) => {
 			/^FUNCTION {2}STATE {3}MEMORY {3}TIMEOUT {2}CHANGED +IMAGE\nbroken {4}Active {2}128 MiB {2}3 s {6}\d+s ago +127\.0\.0\.1\/x:1\nhello {5}Active .*\n$/,
 		);
 		assert.match((await run("function", "get", "hello")).out, /^name +hello\nstate +Active\n/);
-		assert.equal(JSON.parse((await run("function", "get", "hello", "--json")).out).state, "Active");
+		const { state, usage } = JSON.parse((await run("function", "get", "hello", "--json")).out);
+		assert.deepEqual([state, usage.coldStarts, usage.lastColdStart.initMs], ["Active", usage.invocations, 2.25]);
+		assert.match(
+			(await run("function", "get", "hello")).out,
+			/\ncold starts +\d+\nlast of them +6\.1 ms: queue 0\.25 ms, /,
+		);
 		const exists = await run("function", "create", "hello", "--image", "x");
 		assert.equal(exists.code, exitCodes.failed);
 		assert.equal(exists.err, "slipway: Function already exist: hello\n");
@@ -71,6 +78,21 @@ test("With a daemon", async (context) => {
 			/--env is 'novalue': it must be KEY=VALUE/,
 		);
 		assert.match((await run("function", "create", "x", "-i", "y", "-m", "lots")).err, /--memory is 'lots'/);
+		const spares = (...options: string[]) => run("function", "spares", "hello", ...options);
+		assert.equal((await spares()).out, "hello: auto created, auto initialized\n");
+		assert.equal((await spares("--created", "off", "--initialized", "2")).out, "hello: 0 created, 2 initialized\n");
+		assert.deepEqual(JSON.parse((await spares("--created", "auto", "--json")).out), {
+			created: "auto",
+			initialized: 2,
+		});
+		assert.match(
+			(await spares("--created", "many")).err,
+			/--created is 'many': it must be a whole number, auto or off/,
+		);
+		assert.equal((await spares("--created", "101")).code, exitCodes.failed);
+		assert.match((await run("function", "get", "hello")).out, /\nspares +auto created, 2 initialized\n/);
+		assert.deepEqual(await run("function", "stop", "hello"), { code: 0, out: "hello: 1 sandbox stopped\n", err: "" });
+		assert.equal((await run("function", "stop", "nope")).code, exitCodes.notFound);
 		await run("function", "create", "gone", "--image", "x");
 		assert.deepEqual(await run("function", "rm", "gone"), { code: 0, out: "gone\n", err: "" });
 		assert.equal((await run("function", "rm", "gone")).code, exitCodes.notFound);
@@ -85,7 +107,7 @@ test("With a daemon", async (context) => {
 		assert.equal((await run("logs", "nope")).code, exitCodes.notFound);
 		assert.match(
 			(await run("ps")).out,
-			/^SANDBOX {2}FUNCTION {2}STATE +AGE +LAST USED +EVENTS {2}MEMORY\nsb-1 +hello +idle .* 3 +1\.0 KiB of 128 MiB\n$/,
+			/^SANDBOX {2}FUNCTION {2}STATE +AGE +LAST USED +START +EVENTS {2}MEMORY\nsb-1 +hello +idle .* 12\.3 ms +3 +1\.0 KiB of 128 MiB\n$/,
 		);
 		assert.match(
 			(await run("image", "ls")).out,
@@ -205,7 +227,7 @@ test("An address that is not Slipway's is named as such", async (context) => {
 const misuse: [string[], RegExp][] = [
 	[["funtion", "ls"], /^slipway: 'funtion' is not a command\nhint: Did you mean `slipway function ls`\?\n$/],
 	[["function", "list"], /^slipway: 'function list' is not a command\nhint: Did you mean `slipway function ls`\?\n$/],
-	[["function"], /^slipway: 'function' needs a verb: ls, get, create, rm\n/],
+	[["function"], /^slipway: 'function' needs a verb: ls, get, create, spares, stop, rm\n/],
 	[["statsu"], /hint: Did you mean `slipway status`\?\n$/],
 	[["xyzzy"], /hint: `slipway help` lists the commands\n$/],
 	[

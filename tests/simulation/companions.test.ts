@@ -64,7 +64,7 @@ for (const seed of seeds)
 				maxAgeMs: 60_000,
 				idleTimeoutMs: 4000,
 				spares: { maxTotal: 3, maxPerFunction: 2, keepMs: 5000 },
-				maxStarting: 3,
+				cpus: 3,
 			},
 		);
 		const { clock, platform, dispatcher, revisions, reserved, invoke } = world;

@@ -202,7 +202,7 @@ for (const seed of seeds)
 				idleTimeoutMs: 3000,
 				scaling: { environments: 30, periodMs: 10_000 },
 				spares: { maxTotal: 2, maxPerFunction: 1, keepMs: 5000 },
-				maxStarting: 3,
+				cpus: 3,
 			},
 		);
 		reserved.set("a", 3);

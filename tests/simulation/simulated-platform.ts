@@ -266,7 +266,6 @@ class SimulatedSandbox extends SimulatedProcess implements Sandbox {
 		if (ms > 0) await this.#platform.clock.sleep(ms);
 		this.frozen = false;
 	}
-	async endStart(): Promise<void> {}
 	async kill(): Promise<SandboxExit> {
 		for (const process of this.companions.values()) process.signal("SIGKILL");
 		this.exit({ signal: "SIGKILL", oomKilled: false });

@@ -14,8 +14,9 @@ const epochMs = Date.UTC(2026, 0, 1);
 export class VirtualClock implements Clock {
 	#nowMs = 0;
 	#timers: Timer[] = [];
+	#steppedMs = 0;
 
-	now = (): number => epochMs + this.#nowMs;
+	now = (): number => epochMs + this.#nowMs + this.#steppedMs;
 	monotonic = (): number => this.#nowMs;
 
 	after = (ms: number, callback: () => void): (() => void) => {
@@ -38,6 +39,11 @@ export class VirtualClock implements Clock {
 				reject(signal.reason);
 			});
 		});
+
+	/** Somebody sets the wall clock, by so many milliseconds; no time passes. */
+	step(ms: number): void {
+		this.#steppedMs += ms;
+	}
 
 	/** Timers that wait. */
 	get pending(): number {

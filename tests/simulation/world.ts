@@ -1,6 +1,7 @@
 /** The dispatcher in virtual time on a simulated platform, with what a simulation asks and counts. */
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
+import { unknownCpu } from "../../src/base/cpu-meter.ts";
 import { isSlipwayError } from "../../src/base/error.ts";
 import type { Ids } from "../../src/base/ids.ts";
 import { type Log, silentLog } from "../../src/base/log.ts";
@@ -8,7 +9,12 @@ import type { RootfsStore } from "../../src/core/image/rootfs-store.ts";
 import type { FunctionRevision } from "../../src/core/invocation/function-contract.ts";
 import type { InvocationResult } from "../../src/core/invocation/invocation.ts";
 import type { LogStore } from "../../src/core/log/log-store.ts";
-import { Dispatcher, type DispatcherOptions, type SandboxView } from "../../src/engine/dispatch/dispatch.ts";
+import {
+	Dispatcher,
+	type DispatcherDeps,
+	type DispatcherOptions,
+	type SandboxView,
+} from "../../src/engine/dispatch/dispatch.ts";
 import { type Script, SimulatedPlatform } from "./simulated-platform.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
@@ -80,12 +86,14 @@ const quick: Script = {
 	companion: () => ({ registersMs: 10, crashesMs: undefined, leavesMs: 10 }),
 	breaks: () => false,
 	thawMs: () => 0,
+	disposeMs: () => 0,
 };
 
 export function simulate(
 	t: TestContext,
 	script: Partial<Script> = {},
 	options: Partial<DispatcherOptions> = {},
+	deps: Partial<Pick<DispatcherDeps, "cpu" | "memory" | "spareSetting">> = {},
 ): World {
 	const clock = new VirtualClock();
 	const platform = new SimulatedPlatform(clock, { ...quick, ...script });
@@ -118,6 +126,8 @@ export function simulate(
 			onLifecycle: () => {},
 			resolveRevision: (name, qualifier) =>
 				revisions.get(qualifier ? `${name}:${qualifier}` : name) ?? revisionOf(name, qualifier),
+			cpu: unknownCpu,
+			...deps,
 			reservedConcurrency: (name) => reserved.get(name),
 			unreservedConcurrency: () => accountConcurrency - [...reserved.values()].reduce((sum, n) => sum + n, 0),
 		},
@@ -126,7 +136,7 @@ export function simulate(
 			accountConcurrency,
 			idleTimeoutMs: 600_000,
 			freezeAfterMs: 10,
-			maxStarting: 5000,
+			cpus: 5000,
 			spares: { maxTotal: 0, maxPerFunction: 0, keepMs: 0 },
 			...options,
 		},

@@ -1,6 +1,7 @@
 import type { FunctionRecord } from "../../core/function/function.ts";
+import { automaticSpares } from "../../core/function/spare-setting.ts";
 
-/** What records written before versions, aliases, policies, concurrency and URLs existed lack, and what it means that they lack it. */
+/** What records written before versions, aliases, policies, concurrency, URLs and spare settings existed lack, and what it means that they lack it. */
 function added(): Omit<FunctionRecord, keyof FirstRecord> {
 	return {
 		nextVersion: 1,
@@ -10,6 +11,7 @@ function added(): Omit<FunctionRecord, keyof FirstRecord> {
 		provisionedConcurrency: {},
 		urls: {},
 		recursiveLoop: "Terminate",
+		spares: automaticSpares,
 	};
 }
 

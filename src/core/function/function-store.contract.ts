@@ -44,6 +44,7 @@ export function functionRecord(name: string, change: Partial<FunctionRecord> = {
 		provisionedConcurrency: {},
 		urls: {},
 		recursiveLoop: "Terminate",
+		spares: { created: "auto", initialized: "auto" },
 		...change,
 	};
 }
@@ -130,6 +131,7 @@ export function functionStoreContract(name: string, make: () => Promise<Function
 					},
 				},
 				recursiveLoop: "Allow",
+				spares: { created: 0, initialized: 3 },
 			});
 			await store.put(record);
 			assert.deepEqual(stored(await store.list()), stored([record]));

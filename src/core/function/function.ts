@@ -1,4 +1,5 @@
 import type { Digest } from "../image/digest.ts";
+import type { SpareSetting } from "./spare-setting.ts";
 
 /**
  * A function as its owner configured it (Lambda's FunctionConfiguration, in our words) and the image that its code was
@@ -32,6 +33,8 @@ export interface FunctionRecord {
 	/** By qualifier; "" is the function itself. */
 	urls: Record<string, FunctionUrl>;
 	recursiveLoop: "Terminate" | "Allow";
+	/** What is kept ready of each of its versions that is in use. */
+	spares: SpareSetting;
 }
 
 /** A published version: what $LATEST was at that time, for good. */

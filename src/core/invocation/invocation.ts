@@ -1,4 +1,5 @@
 import type { Writable } from "node:stream";
+import type { ColdStart } from "./cold-start.ts";
 
 /** One request to a function, and how it ended. */
 export interface InvocationRequest {
@@ -18,6 +19,8 @@ export interface InvocationRequest {
 	cognitoIdentity?: string;
 	/** X-Ray's header: `Root=…;Parent=…;Sampled=…`. */
 	traceId?: string;
+	/** What kind of thing asked, in OpenTelemetry's words; "other" where it is left out: a call of the API. */
+	trigger?: "http";
 	/** Collect the last 4 KB of the log. */
 	tail?: boolean;
 	/**
@@ -35,6 +38,8 @@ export interface StreamHead {
 	contentType: string;
 	/** The version that answers. */
 	executedVersion: string;
+	/** As `InvocationResult.coldStart`. */
+	coldStart?: ColdStart | undefined;
 }
 
 export interface InvocationResult {
@@ -47,12 +52,6 @@ export interface InvocationResult {
 	executedVersion: string;
 	/** The last 4 KB of START to REPORT, when asked for. */
 	logTail: Uint8Array | undefined;
-	/** Undefined on a warm invocation. */
+	/** Undefined for an event that found a sandbox of its function initialised. */
 	coldStart: ColdStart | undefined;
-}
-
-/** Milliseconds of each stage of a cold start. */
-export interface ColdStart {
-	sandboxMs: number;
-	initMs: number;
 }

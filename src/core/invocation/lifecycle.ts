@@ -1,3 +1,5 @@
+import type { ErrorCode } from "../../base/error.ts";
+import type { ColdStart } from "./cold-start.ts";
 import type { Failure, InitializationType } from "./function-contract.ts";
 
 /**
@@ -29,6 +31,8 @@ export type LifecycleEvent =
 	| { type: "invocation-runtime-done"; requestId: string; atMs: number; runtime: RuntimeDone }
 	/** Everybody is done with it. */
 	| { type: "invocation-end"; requestId: string; atMs: number; report: InvocationReport }
+	/** No sandbox took it: the caller hears the error. Of no sandbox's log or telemetry. */
+	| { type: "invocation-refused"; requestId: string; code: ErrorCode; atMs: number }
 	| {
 			type: "companion";
 			name: string;
@@ -62,6 +66,8 @@ export interface InvocationReport {
 	maxMemoryUsedMiB: number;
 	/** Only on the first invocation of a sandbox. */
 	initMs: number | undefined;
+	/** Only of an event that had to wait for one; `initMs` may be reported without it, and it without `initMs`. */
+	coldStart: ColdStart | undefined;
 	failure: Failure | undefined;
 	traceId: string | undefined;
 }

@@ -4,6 +4,7 @@ import { SlipwayError } from "../../base/error.ts";
 import type { LogLevel } from "../../base/log.ts";
 import { defaultHome } from "../../client/local.ts";
 import { parseEnvironment } from "./env.ts";
+import { parseTracing, type TracingConfig } from "./tracing.ts";
 
 export interface Config {
 	/** Absolute path of the one folder that holds all state. */
@@ -19,6 +20,7 @@ export interface Config {
 	idleTimeoutMs: number;
 	maxSandboxes: number;
 	sandboxMaxAgeMs: number;
+	spares: { maxCreated: number; maxInitialized: number; keepMs: number };
 	accountConcurrency: number;
 	/** Sandboxes that one function may add in 10 seconds. */
 	scalingRate: number;
@@ -33,6 +35,8 @@ export interface Config {
 	layers: { maxBytes: number; maxEntries: number; maxRatio: number };
 	importMaxBytes: number;
 	uploadTtlMs: number;
+	/** Undefined: no spans. */
+	tracing: TracingConfig | undefined;
 	/** Sentences for the log. */
 	warnings: readonly string[];
 }
@@ -58,6 +62,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, m
 		problems.push(
 			`${certPath === undefined ? "SLIPWAY_TLS_KEY" : "SLIPWAY_TLS_CERT"} is set alone: TLS needs the certificate and its key`,
 		);
+	const tracing = parseTracing(env, problems, warnings);
 	if (problems.length > 0)
 		throw new SlipwayError("INVALID", `The configuration is not valid\n${problems.map((p) => `  ${p}`).join("\n")}`, {
 			hint: "`slipway help config` lists every variable with its rule and default",
@@ -75,6 +80,11 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, m
 		idleTimeoutMs: (values.SLIPWAY_IDLE_TIMEOUT ?? 600) * 1000,
 		maxSandboxes: values.SLIPWAY_MAX_SANDBOXES ?? sandboxesThatFit(machine.memoryBytes),
 		sandboxMaxAgeMs: (values.SLIPWAY_SANDBOX_MAX_AGE ?? 4 * 3600) * 1000,
+		spares: {
+			maxCreated: values.SLIPWAY_SPARES ?? 16,
+			maxInitialized: values.SLIPWAY_INITIALIZED_SPARES ?? 8,
+			keepMs: (values.SLIPWAY_SPARE_TIMEOUT ?? 900) * 1000,
+		},
 		accountConcurrency: values.SLIPWAY_ACCOUNT_CONCURRENCY ?? 1000,
 		scalingRate: values.SLIPWAY_SCALING_RATE ?? 1000,
 		streamRate: values.SLIPWAY_STREAM_RATE ?? 2 * MiB,
@@ -91,6 +101,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, m
 		},
 		importMaxBytes: values.SLIPWAY_IMPORT_MAX_SIZE ?? 20 * GiB,
 		uploadTtlMs: (values.SLIPWAY_UPLOAD_TTL ?? 86_400) * 1000,
+		tracing,
 		warnings,
 	};
 }

@@ -1,7 +1,8 @@
 /** Prints the settings as JSON, for `slipway help config`. */
 import { variables } from "./env.ts";
+import { tracingVariables } from "./tracing.ts";
 
-const rows = Object.entries(variables).map(([name, { description, default: value }]) => ({
+const rows = Object.entries({ ...variables, ...tracingVariables }).map(([name, { description, default: value }]) => ({
 	name,
 	description,
 	default: value,

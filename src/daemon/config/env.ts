@@ -117,6 +117,21 @@ export const variables = {
 		default: "4h",
 		description: "Age at which a sandbox is replaced after its event, however busy it is",
 	},
+	SLIPWAY_SPARES: {
+		schema: integer(0, 1000),
+		default: "16",
+		description: "Sandboxes of all functions that may stand created ahead of their event, running nothing; 0 for none",
+	},
+	SLIPWAY_INITIALIZED_SPARES: {
+		schema: integer(0, 1000),
+		default: "8",
+		description: "Sandboxes of all functions that may stand initialized and frozen ahead of their event; 0 for none",
+	},
+	SLIPWAY_SPARE_TIMEOUT: {
+		schema: seconds(1, 7 * day),
+		default: "15m",
+		description: "Seconds after a function's last event for which its spares are kept",
+	},
 	SLIPWAY_ACCOUNT_CONCURRENCY: {
 		schema: integer(101, 1_000_000),
 		default: "1000",

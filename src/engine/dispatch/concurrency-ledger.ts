@@ -138,6 +138,11 @@ export class ConcurrencyLedger {
 		const { environments, periodMs } = this.#limits.scaling;
 		return fn.environments.take(nowMs, environments, environments / periodMs);
 	}
+
+	/** One that was taken and not begun. */
+	giveBackEnvironment(fn: FunctionUse): void {
+		fn.environments.giveBack();
+	}
 }
 
 export function throttled(reason: ThrottleReason, retryAfterMs = defaultRetryMs): SlipwayError {

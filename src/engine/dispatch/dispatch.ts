@@ -1,16 +1,21 @@
 import type { Clock } from "../../base/clock.ts";
-import { SlipwayError } from "../../base/error.ts";
+import type { CpuMeter } from "../../base/cpu-meter.ts";
+import { isSlipwayError, SlipwayError } from "../../base/error.ts";
 import type { Log } from "../../base/log.ts";
-import { Semaphore } from "../../base/semaphore.ts";
+import { automaticSpares, type SpareSetting } from "../../core/function/spare-setting.ts";
 import type { FunctionRevision, InitializationType } from "../../core/invocation/function-contract.ts";
 import type { InvocationRequest, InvocationResult } from "../../core/invocation/invocation.ts";
-import type { SandboxState } from "../../core/sandbox/sandbox-state.ts";
+import { isAvailable, type SandboxState } from "../../core/sandbox/sandbox-state.ts";
 import type { FunctionSandbox, FunctionSandboxDeps } from "../sandbox/function-sandbox.ts";
 import { ConcurrencyLedger, type ConcurrencyLimits, cloudLimits, FunctionUse } from "./concurrency-ledger.ts";
+import { EndQueue } from "./end-queue.ts";
 import { FunctionPool } from "./function-pool.ts";
 import { IdleFreezer } from "./idle-freezer.ts";
+import type { MemoryObservation } from "./memory-pressure.ts";
 import type { ProvisionedState } from "./provisioning.ts";
-import { decideSpares, type SpareLimits } from "./spares.ts";
+import { SpareKeeper } from "./spare-keeper.ts";
+import type { SpareLimits } from "./spares.ts";
+import { StartQueue } from "./start-queue.ts";
 
 export interface DispatcherOptions {
 	/** Sandboxes at once, on this machine. */
@@ -25,9 +30,11 @@ export interface DispatcherOptions {
 	maxAgeMs?: number;
 	/** Milliseconds after which an idle sandbox is frozen. */
 	freezeAfterMs: number;
-	/** Sandboxes being made at once: more than the cores only thrash. */
-	maxStarting: number;
-	/** Sandboxes that stand created but not started. */
+	/** CPUs of this machine: how many sandboxes start and end at once depends on them. */
+	cpus: number;
+	/** Milliseconds between two looks at what is idle, spare or provisioned; 100 where it is left out. */
+	sweepMs?: number;
+	/** Sandboxes that stand ready before any event asks for them. */
 	spares: SpareLimits;
 }
 
@@ -36,12 +43,27 @@ export interface SandboxView {
 	functionName: string;
 	version: string;
 	initializationType: InitializationType;
+	/** Its init ran ahead of any event, though nobody had it provisioned. */
+	preInitialized: boolean;
 	state: SandboxState;
 	startedMs: number;
+	/** Milliseconds that its last start took, from its beginning to the end of its init; undefined before. */
+	startMs: number | undefined;
 	lastUsedMs: number;
 	invocations: number;
 	memoryMiB: number;
 	memoryBytes?: number;
+}
+
+/** How many sandboxes there are now. */
+export interface SandboxCensus {
+	states: { [State in SandboxState]?: number };
+	functions: Map<string, number>;
+	provisioned: number;
+	/** Created and not started, for no event yet. */
+	spares: number;
+	/** Initialised for no event yet. */
+	initializedSpares: number;
 }
 
 export interface DispatcherDeps extends FunctionSandboxDeps {
@@ -55,6 +77,12 @@ export interface DispatcherDeps extends FunctionSandboxDeps {
 	reservedConcurrency: (functionName: string) => number | undefined;
 	/** Of the account: what is neither reserved for a function nor provisioned beside that. */
 	unreservedConcurrency: () => number;
+	/** Of this machine: more starts than CPUs run at once while some of these stand idle. */
+	cpu: CpuMeter;
+	/** What a function's owner wants kept ready; left to what its past events say where it is left out. Asked now and then. */
+	spareSetting?: (functionName: string) => SpareSetting;
+	/** Undefined where it is not known. Asked now and then, and may read a few small files. */
+	memory?: () => MemoryObservation | undefined;
 	log: Log;
 }
 
@@ -62,10 +90,12 @@ export interface DispatcherDeps extends FunctionSandboxDeps {
 interface FunctionEntry {
 	use: FunctionUse;
 	pools: Map<string, FunctionPool>;
+	/** Those that wait for the function's own sandboxes, because it may have no more of them. In order, as below. */
+	starved: Set<FunctionPool>;
 }
 
 /** How often idle sandboxes, spares and provisioned sandboxes are looked at, milliseconds. */
-const sweepMs = 100;
+const defaultSweepMs = 100;
 /** Environments are recycled every few hours (lambda-contract 3.7); the cloud does not say after how many. */
 const defaultMaxAgeMs = 4 * 3_600_000;
 
@@ -76,11 +106,21 @@ export class Dispatcher implements AsyncDisposable {
 	readonly #clock: Clock;
 	readonly #ledger: ConcurrencyLedger;
 	readonly #functions = new Map<string, FunctionEntry>();
+	/** Of all functions, until one comes or goes: they are looked through ten times a second, and there may be thousands. */
+	#allPools: readonly FunctionPool[] | undefined;
+	/** Functions of which a pool has gone since their last event was over. */
+	readonly #retired = new Set<string>();
 	readonly #sandboxes = new Set<FunctionSandbox>();
-	readonly #starts: Semaphore;
+	readonly #starts: StartQueue;
+	readonly #ends: EndQueue;
 	readonly #freezer: IdleFreezer;
+	/** Those that wait for room on the machine, the longest waiting first. */
 	readonly #starved = new Set<FunctionPool>();
-	#sparing: Promise<void> | undefined;
+	/** Those of whose pools some wait for sandboxes of their own. */
+	readonly #reserveStarved = new Set<FunctionEntry>();
+	/** Sandboxes that room is kept for and that are still to be made. */
+	#promised = 0;
+	readonly #spares: SpareKeeper;
 	#closing = false;
 	/** What was in flight has had its time. */
 	#closed = false;
@@ -90,14 +130,28 @@ export class Dispatcher implements AsyncDisposable {
 		this.#deps = deps;
 		this.#options = options;
 		this.#clock = deps.clock;
-		this.#starts = new Semaphore(options.maxStarting);
+		const { cpus, maxSandboxes } = options;
+		this.#starts = new StartQueue(deps.clock, deps.cpu, { cpus, max: maxSandboxes });
+		this.#ends = new EndQueue(deps.clock, cpus, () => ({
+			starting: this.#starts.running + this.#starts.waiting > 0,
+			roomWanted: this.#starved.size + this.#reserveStarved.size > 0 || this.#room < 0,
+		}));
 		this.#freezer = new IdleFreezer(deps.clock, options.freezeAfterMs);
 		this.#ledger = new ConcurrencyLedger({
 			...cloudLimits,
 			account: options.accountConcurrency,
 			...(options.scaling && { scaling: options.scaling }),
 		});
-		this.#cancelSweep = this.#clock.after(sweepMs, () => this.#sweep());
+		this.#spares = new SpareKeeper({
+			clock: this.#clock,
+			limits: options.spares,
+			memory: deps.memory ?? (() => undefined),
+			mayAdd: () => !this.#closing && this.#room > 0,
+			mayInitialize: (pool) => this.#mayInitialize(pool),
+			setting: deps.spareSetting ?? (() => automaticSpares),
+			reserved: deps.reservedConcurrency,
+		});
+		this.#cancelSweep = this.#clock.after(this.#options.sweepMs ?? defaultSweepMs, () => this.#sweep());
 	}
 
 	/**
@@ -111,11 +165,17 @@ export class Dispatcher implements AsyncDisposable {
 		const entry = this.#entry(revision.name);
 		const pool = this.#pool(entry, revision);
 		const reserved = reservedConcurrency(revision.name);
-		const slot = this.#ledger.admit(entry.use, pool.use, reserved, unreservedConcurrency(), this.#clock.monotonic());
+		let slot: ReturnType<ConcurrencyLedger["admit"]> | undefined;
 		try {
+			slot = this.#ledger.admit(entry.use, pool.use, reserved, unreservedConcurrency(), this.#clock.monotonic());
 			return await pool.invoke(request);
+		} catch (error) {
+			const code = isSlipwayError(error) ? error.code : "SANDBOX_FAILED";
+			const { requestId } = request;
+			this.#deps.onLifecycle({ type: "invocation-refused", requestId, code, atMs: this.#clock.now() }, revision);
+			throw error;
 		} finally {
-			this.#ledger.release(entry.use, pool.use, slot);
+			if (slot !== undefined) this.#ledger.release(entry.use, pool.use, slot);
 		}
 	}
 
@@ -146,14 +206,34 @@ export class Dispatcher implements AsyncDisposable {
 			functionName: sandbox.revision.name,
 			version: sandbox.revision.version,
 			initializationType: sandbox.initializationType,
+			preInitialized: sandbox.preInitialized,
 			state: sandbox.state,
 			startedMs: sandbox.createdMs,
+			startMs: sandbox.startMs,
 			lastUsedMs: sandbox.lastUsedMs,
 			invocations: sandbox.invocations,
 			memoryMiB: sandbox.revision.configuration.memoryMiB,
 			memoryBytes: await sandbox.memoryBytes(),
 		}));
 		return Promise.all(views);
+	}
+
+	/** The same in numbers, without asking the kernel: for metrics. */
+	census(): SandboxCensus {
+		const census: SandboxCensus = { states: {}, functions: new Map(), provisioned: 0, spares: 0, initializedSpares: 0 };
+		for (const { state, revision, initializationType, preInitialized, invocations } of this.#sandboxes) {
+			census.states[state] = (census.states[state] ?? 0) + 1;
+			census.functions.set(revision.name, (census.functions.get(revision.name) ?? 0) + 1);
+			if (initializationType === "provisioned-concurrency") census.provisioned++;
+			else if (state === "created") census.spares++;
+			else if (preInitialized && invocations === 0 && isAvailable(state)) census.initializedSpares++;
+		}
+		return census;
+	}
+
+	/** Sandboxes that may still be made; below 0 while those that had to go for others are on their way. */
+	get #room(): number {
+		return this.#options.maxSandboxes - this.#sandboxes.size - this.#promised;
 	}
 
 	get sandboxCount(): number {
@@ -170,6 +250,8 @@ export class Dispatcher implements AsyncDisposable {
 		for (const [of, pool] of entry.pools) {
 			if (version !== undefined && of !== version) continue;
 			entry.pools.delete(of);
+			this.#allPools = undefined;
+			this.#retired.add(functionName);
 			pool.retire();
 		}
 	}
@@ -179,8 +261,23 @@ export class Dispatcher implements AsyncDisposable {
 		const idle = this.#pools()
 			.filter((pool) => functionName === undefined || pool.revision.name === functionName)
 			.flatMap((pool) => pool.takeIdle(() => true));
-		await Promise.all(idle.map((sandbox) => sandbox.end("spindown")));
+		await Promise.all(idle.map((sandbox) => this.#end(sandbox, "spindown")));
 		return idle.length;
+	}
+
+	/**
+	 * Lets a function go to zero now, as its idle time would: ends what of it waits for an event, spares too, and forgets its
+	 * demand. Sandboxes at work and provisioned ones stay. Returns how many end.
+	 */
+	async stop(functionName: string): Promise<number> {
+		let spares = 0;
+		for (const pool of this.#functions.get(functionName)?.pools.values() ?? []) {
+			const { created, initialized } = pool.spares.count;
+			spares += created + initialized;
+			pool.spares.forgetDemand();
+			pool.spares.dropAll();
+		}
+		return spares + (await this.stopIdle(functionName));
 	}
 
 	/** Takes no more events, lets those in flight finish for at most `graceMs`, then ends every sandbox. */
@@ -188,7 +285,7 @@ export class Dispatcher implements AsyncDisposable {
 		this.#closing = true;
 		this.#cancelSweep();
 		this.#freezer.stop();
-		await this.#sparing;
+		await this.#spares.stop();
 		const until = this.#clock.monotonic() + graceMs;
 		while (this.#ledger.inFlight > 0 && this.#clock.monotonic() < until) await this.#clock.sleep(20);
 		this.#closed = true;
@@ -202,14 +299,18 @@ export class Dispatcher implements AsyncDisposable {
 		return this.close(0);
 	}
 
-	#pools(): FunctionPool[] {
-		return [...this.#functions.values()].flatMap((entry) => [...entry.pools.values()]);
+	#pools(): readonly FunctionPool[] {
+		if (this.#allPools) return this.#allPools;
+		const pools: FunctionPool[] = [];
+		for (const entry of this.#functions.values()) for (const pool of entry.pools.values()) pools.push(pool);
+		this.#allPools = pools;
+		return pools;
 	}
 
 	#entry(functionName: string): FunctionEntry {
 		const existing = this.#functions.get(functionName);
 		if (existing) return existing;
-		const entry = { use: new FunctionUse(), pools: new Map<string, FunctionPool>() };
+		const entry = { use: new FunctionUse(), pools: new Map<string, FunctionPool>(), starved: new Set<FunctionPool>() };
 		this.#functions.set(functionName, entry);
 		return entry;
 	}
@@ -220,31 +321,53 @@ export class Dispatcher implements AsyncDisposable {
 		this.retire(revision.name, revision.version);
 		const pool: FunctionPool = new FunctionPool(this.#deps, revision, {
 			maxAgeMs: this.#options.maxAgeMs ?? defaultMaxAgeMs,
-			admit: (start) => this.#starts.run(start),
-			makeRoom: (starved, spare) => {
-				if (this.#closed) {
-					starved.close();
-					return false;
-				}
-				const room = this.#mayScale(entry, revision.name) && (spare || this.#makeRoom());
-				if (!room) this.#starved.add(starved);
-				return room;
+			enter: (start) => this.#starts.enter(revision.name, start),
+			admit: (start) => this.#starts.run(revision.name, start),
+			makeRoom: (starved, spare) => this.#makeRoomFor(entry, starved, spare),
+			isClosed: () => this.#closed,
+			takeRoom: () => {
+				this.#promised--;
+				if (this.#starved.size > 0 && this.#room > 0) this.#serveStarved(entry);
 			},
 			makeProvisionedRoom: () => !this.#closing && this.#makeRoom(),
 			takeEnvironment: () => this.#ledger.takeEnvironment(entry.use, this.#clock.monotonic()),
+			giveBackEnvironment: () => this.#ledger.giveBackEnvironment(entry.use),
 			onIdle: (idle) => {
 				this.#freezer.onIdle(idle);
-				if (this.#starved.size > 0) this.#serveStarved();
+				this.#serveStarved(entry);
 			},
 			onProvisioned: (count) => this.#ledger.setProvisioned(entry.use, pool.use, count),
 			onSandbox: (sandbox) => this.#sandboxes.add(sandbox),
 			onEnd: (sandbox) => {
 				this.#sandboxes.delete(sandbox);
-				this.#serveStarved();
+				this.#serveStarved(entry);
 			},
+			end: (sandbox, reason) => this.#end(sandbox, reason),
 		});
 		entry.pools.set(revision.version, pool);
+		this.#allPools = undefined;
 		return pool;
+	}
+
+	#makeRoomFor(entry: FunctionEntry, pool: FunctionPool, spare: boolean): boolean {
+		if (this.#closed) {
+			pool.close();
+			return false;
+		}
+		if (!this.#mayScale(entry, pool.revision.name)) {
+			entry.starved.add(pool);
+			this.#reserveStarved.add(entry);
+			this.#ends.serve();
+			return false;
+		}
+		if (spare) return true;
+		if (this.#makeRoom()) {
+			this.#promised++;
+			return true;
+		}
+		this.#starved.add(pool);
+		this.#ends.serve();
+		return false;
 	}
 
 	/**
@@ -261,17 +384,13 @@ export class Dispatcher implements AsyncDisposable {
 
 	/** True when one more sandbox may be made, if need be after the longest idle one was told to go. */
 	#makeRoom(): boolean {
-		if (this.#sandboxes.size < this.#options.maxSandboxes) return true;
+		if (this.#room > 0) return true;
 		const pools = this.#pools();
-		const spare = pools.find((pool) => pool.spareCount > 0);
-		if (spare) {
-			spare.dropSpares(1);
-			return true;
-		}
+		if (this.#spares.dropOne(pools)) return true;
 		let oldest: { pool: FunctionPool; sandbox: FunctionSandbox } | undefined;
 		for (const pool of pools) {
 			const sandbox = pool.oldestIdle;
-			if (sandbox && (!oldest || sandbox.lastUsedMs < oldest.sandbox.lastUsedMs)) oldest = { pool, sandbox };
+			if (sandbox && (!oldest || sandbox.lastUsedAt < oldest.sandbox.lastUsedAt)) oldest = { pool, sandbox };
 		}
 		if (!oldest) return false;
 		oldest.pool.takeIdle((sandbox) => sandbox === oldest.sandbox);
@@ -279,38 +398,58 @@ export class Dispatcher implements AsyncDisposable {
 		return true;
 	}
 
-	/** Pools that found no room try again, the longest waiting first. */
-	#serveStarved(): void {
-		const starved = [...this.#starved];
-		this.#starved.clear();
-		for (const pool of starved) pool.startWhatIsMissing();
+	/** A sandbox of the function has become idle or has ended: those that waited for that try again, the longest waiting first. */
+	#serveStarved(entry: FunctionEntry): void {
+		if (entry.starved.size > 0) {
+			const starved = [...entry.starved];
+			entry.starved.clear();
+			this.#reserveStarved.delete(entry);
+			for (const pool of starved) pool.startWhatIsMissing();
+		}
+		for (const pool of this.#starved) {
+			this.#starved.delete(pool);
+			pool.startWhatIsMissing();
+			// It took what room there was and waits for more, behind the others.
+			if (this.#starved.has(pool)) return;
+		}
 	}
 
 	#sweep(): void {
-		const now = this.#clock.now();
-		for (const [name, entry] of this.#functions) {
-			for (const pool of entry.pools.values()) pool.sweep(now, this.#options.idleTimeoutMs);
+		const now = this.#clock.monotonic();
+		for (const pool of this.#pools()) pool.sweep(now, this.#options.idleTimeoutMs);
+		for (const name of this.#retired) {
+			const entry = this.#functions.get(name);
+			if (entry && entry.use.inFlight > 0) continue;
+			this.#retired.delete(name);
 			// Of a function that is gone, and whose last event is over.
-			if (entry.pools.size === 0 && entry.use.inFlight === 0) this.#functions.delete(name);
+			if (entry?.pools.size === 0) this.#functions.delete(name);
 		}
-		this.#keepSpares(now);
-		this.#cancelSweep = this.#clock.after(sweepMs, () => this.#sweep());
+		// Their reserves may have been raised.
+		for (const entry of [...this.#reserveStarved]) this.#serveStarved(entry);
+		this.#spares.keep(this.#pools());
+		this.#cancelSweep = this.#clock.after(this.#options.sweepMs ?? defaultSweepMs, () => this.#sweep());
 	}
 
-	/** One at a time, and only while no event waits for a start: a spare must never be in the way of one. */
-	#keepSpares(now: number): void {
-		const pools = this.#pools();
-		const wanted = decideSpares(new Map(pools.map((pool) => [pool, pool.demand(now)])), this.#options.spares, now);
-		for (const pool of pools) pool.dropSpares(Math.max(0, pool.spareCount - (wanted.get(pool) ?? 0)));
-		if (this.#sparing || this.#sandboxes.size >= this.#options.maxSandboxes || pools.some((pool) => pool.busy)) return;
-		const short = pools.find((pool) => pool.spareCount < (wanted.get(pool) ?? 0));
-		this.#sparing = short?.addSpare().finally(() => {
-			this.#sparing = undefined;
-		});
+	/** A function never has more environments than its reserve, and takes each within its rate. */
+	#mayInitialize({ revision }: FunctionPool): boolean {
+		const entry = this.#functions.get(revision.name);
+		if (!entry) return false;
+		const reserved = this.#deps.reservedConcurrency(revision.name);
+		if (reserved !== undefined) {
+			let all = entry.use.provisioned;
+			for (const pool of entry.pools.values()) all += pool.environments;
+			if (all >= reserved) return false;
+		}
+		return this.#ledger.takeEnvironment(entry.use, this.#clock.monotonic()) === 0;
+	}
+
+	/** Those that were used and are not needed any more can wait until starts are over; others may still do harm. */
+	#end(sandbox: FunctionSandbox, reason: string): Promise<void> {
+		return reason === "spindown" ? this.#ends.run(() => sandbox.end(reason)) : sandbox.end(reason);
 	}
 
 	#endInBackground(sandbox: FunctionSandbox, reason: string): void {
-		sandbox.end(reason).catch((error: unknown) => {
+		this.#end(sandbox, reason).catch((error: unknown) => {
 			this.#deps.log.error("A sandbox could not be removed cleanly", { error, sandbox: sandbox.id });
 		});
 	}

@@ -1,13 +1,15 @@
 import { isSlipwayError, SlipwayError } from "../../base/error.ts";
 import type { Log } from "../../base/log.ts";
-import type { FunctionRevision, InitializationType } from "../../core/invocation/function-contract.ts";
+import { Queue } from "../../base/queue.ts";
+import type { Failure, FunctionRevision, InitializationType } from "../../core/invocation/function-contract.ts";
 import type { InvocationRequest, InvocationResult } from "../../core/invocation/invocation.ts";
 import { isAvailable, type SandboxState } from "../../core/sandbox/sandbox-state.ts";
 import { FunctionSandbox, type FunctionSandboxDeps, sandboxGone } from "../sandbox/function-sandbox.ts";
 import { throttled, VersionUse } from "./concurrency-ledger.ts";
 import { FinishingSandboxes } from "./finishing-sandboxes.ts";
 import { type ProvisionedState, Provisioning } from "./provisioning.ts";
-import { type SpareDemand, windowMs } from "./spares.ts";
+import { RevisionSpares } from "./revision-spares.ts";
+import type { QueuedStart } from "./start-queue.ts";
 
 /** Milliseconds for the init ahead of the event (lambda-contract 3.3). */
 const initLimitMs = 10_000;
@@ -20,30 +22,51 @@ const maxWaiting = 10_000;
 
 interface Waiter {
 	request: InvocationRequest;
+	/** When it came, on the monotonic clock. */
+	sinceAt: number;
 	cancelLimit: () => void;
 	resolve: (result: InvocationResult | Promise<InvocationResult>) => void;
 	reject: (error: unknown) => void;
 }
 
+/** A start whose turn has not come. */
+interface WaitingStart {
+	/** What it will start; undefined when that is still to be made. */
+	spare: FunctionSandbox | undefined;
+	/** Room was made for it. */
+	hasRoom: boolean;
+	leave: () => void;
+}
+
 export interface PoolHost {
 	/** Milliseconds after which a sandbox gets no more events. */
 	maxAgeMs: number;
-	/** Runs a start when the machine has a free hand. */
-	admit: (start: () => Promise<void>) => Promise<void>;
+	/** Begins the start when its turn has come, maybe now. What is returned takes it back before. */
+	enter: (start: QueuedStart) => () => void;
+	/** The same for one that nobody takes back. */
+	admit: (start: (onCreated: () => void) => Promise<void>) => Promise<void>;
 	/**
 	 * False when no further sandbox may be started now, or made for that unless `spare` stands ready; the pool hears of it
-	 * through `startWhatIsMissing` when that changes.
+	 * through `startWhatIsMissing` when that changes. Room that was made is kept for it until `takeRoom`.
 	 */
 	makeRoom: (pool: FunctionPool, spare: boolean) => boolean;
+	/** The daemon stops: nothing is to begin any more. */
+	isClosed: () => boolean;
+	/** The sandbox that room was made for is made now, or never will be. */
+	takeRoom: () => void;
 	/** The same for one that is provisioned; nobody is told when that changes. */
 	makeProvisionedRoom: () => boolean;
 	/** 0 when the function may have one more environment; else the milliseconds until it may. */
 	takeEnvironment: () => number;
+	/** It will not be made after all. */
+	giveBackEnvironment: () => void;
 	/** A sandbox stands idle: if room is short elsewhere, it may have to go. */
 	onIdle: (pool: FunctionPool) => void;
 	onProvisioned: (count: number) => void;
 	onSandbox: (sandbox: FunctionSandbox) => void;
 	onEnd: (sandbox: FunctionSandbox) => void;
+	/** Ends a sandbox, at once or when the machine has a free hand. */
+	end: (sandbox: FunctionSandbox, reason: string) => Promise<void>;
 }
 
 /** The sandboxes of one revision, and the events that wait for one of them, first come, first served. */
@@ -57,16 +80,17 @@ export class FunctionPool {
 	#idle: FunctionSandbox[] = [];
 	/** Those of `#provisioning` that stand idle. */
 	#provisionedIdle: FunctionSandbox[] = [];
-	/** Created but not started (spares.ts). */
-	#spares: FunctionSandbox[] = [];
-	#sparesInMaking = 0;
+	readonly spares: RevisionSpares;
 	/** Sandboxes on demand, whatever they do. */
 	#onDemand = 0;
-	#waiting: Waiter[] = [];
-	#lastDemandMs: number;
-	#startTimes: number[] = [];
+	readonly #waiting = new Queue<Waiter>();
+	/** Starts among `#starting` that have not begun; the last one is the first to be taken back. */
+	readonly #queued = new Queue<WaitingStart>();
+	/** Of these, those whose sandboxes are still to be made. */
+	#unmade = 0;
 	readonly #finishing = new FinishingSandboxes();
 	#provisioning: Provisioning | undefined;
+	/** Starts for events that wait, whether they have begun or not. */
 	#starting = 0;
 	#retired = false;
 	#closed = false;
@@ -75,25 +99,29 @@ export class FunctionPool {
 		this.#deps = deps;
 		this.revision = revision;
 		this.#host = host;
-		this.#lastDemandMs = deps.clock.now();
+		this.spares = this.#newSpares();
 	}
 
-	invoke(request: InvocationRequest): Promise<InvocationResult> {
-		this.#lastDemandMs = this.#deps.clock.now();
-		const sandbox = takeLast(this.#provisionedIdle, isAvailable) ?? takeLast(this.#idle, isAvailable);
-		return sandbox ? this.#run(sandbox, request) : this.#wait(request);
+	/** `sinceAt`: when the event came, on the monotonic clock, if it has waited already. */
+	invoke(request: InvocationRequest, sinceAt?: number): Promise<InvocationResult> {
+		this.spares.onDemand();
+		const sandbox =
+			takeLast(this.#provisionedIdle, isAvailable) ??
+			takeLast(this.#idle, isAvailable) ??
+			this.spares.takeInitialized();
+		return sandbox ? this.#run(sandbox, request, sinceAt) : this.#wait(request, sinceAt);
 	}
 
-	#wait(request: InvocationRequest): Promise<InvocationResult> {
+	#wait(request: InvocationRequest, sinceAt = this.#deps.clock.monotonic()): Promise<InvocationResult> {
 		if (this.#closed) throw closing();
-		if (this.#waiting.length >= maxWaiting) throw throttled("ConcurrentInvocationLimitExceeded");
+		if (this.#waiting.size >= maxWaiting) throw throttled("ConcurrentInvocationLimitExceeded");
 		return new Promise((resolve, reject) => {
 			const cancelLimit = this.#deps.clock.after(maxWaitMs, () => {
-				this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
+				this.#waiting.remove(entry);
 				reject(throttled("ConcurrentInvocationLimitExceeded"));
+				this.#takeBackStarts();
 			});
-			const waiter = { request, cancelLimit, resolve, reject };
-			this.#waiting.push(waiter);
+			const entry = this.#waiting.push({ request, sinceAt, cancelLimit, resolve, reject });
 			this.#startUnlessOneIsFinishing();
 		});
 	}
@@ -102,50 +130,26 @@ export class FunctionPool {
 		return this.#idle[0];
 	}
 
-	demand(now: number): SpareDemand {
-		this.#startTimes = this.#startTimes.filter((atMs) => now - atMs < windowMs);
-		return { lastDemandMs: this.#lastDemandMs, recentStarts: this.#startTimes.length };
-	}
-
-	get spareCount(): number {
-		return this.#spares.length;
-	}
-
 	get busy(): boolean {
-		return this.#waiting.length > 0 || this.#starting > 0;
+		return this.#waiting.size > 0 || this.#starting > 0;
 	}
 
 	/** Sandboxes on demand that have an event or are made for one. */
 	get inUse(): number {
-		return this.#onDemand - this.#idle.length - this.#spares.length - this.#sparesInMaking;
+		return this.#onDemand + this.#unmade - this.#idle.length - this.spares.idle;
 	}
 
-	/** Makes one more spare. A platform that can't is said so in the log: the next event will meet the same trouble and tell its caller. */
-	async addSpare(): Promise<void> {
-		const sandbox = this.#newSandbox("on-demand");
-		this.#sparesInMaking++;
-		try {
-			await sandbox.create();
-		} catch (error) {
-			return this.#discard(sandbox, error);
-		} finally {
-			this.#sparesInMaking--;
-		}
-		if (this.#retired || sandbox.state !== "created") return this.#end(sandbox, "spindown");
-		this.#spares.push(sandbox);
-		// It may have taken the last room from an event that came in between.
-		this.startWhatIsMissing(this.#finishing.size);
-	}
-
-	/** Lets go of spares, the oldest first. */
-	dropSpares(count: number): void {
-		for (const sandbox of this.#spares.splice(0, count)) this.#end(sandbox, "spindown");
+	/** Sandboxes on demand in which something works or has worked. */
+	get environments(): number {
+		return this.#onDemand + this.#unmade - this.spares.idle + this.spares.count.initialized;
 	}
 
 	/** Removes and returns the idle sandboxes that match; never provisioned ones. */
 	takeIdle(matches: (sandbox: FunctionSandbox) => boolean): FunctionSandbox[] {
-		const taken = this.#idle.filter(matches);
-		if (taken.length > 0) this.#idle = this.#idle.filter((sandbox) => !taken.includes(sandbox));
+		const taken: FunctionSandbox[] = [];
+		const left: FunctionSandbox[] = [];
+		for (const sandbox of this.#idle) (matches(sandbox) ? taken : left).push(sandbox);
+		if (taken.length > 0) this.#idle = left;
 		return taken;
 	}
 
@@ -161,22 +165,23 @@ export class FunctionPool {
 	}
 
 	/** What has to be looked after from time to time: idle sandboxes that are too old or too long idle, provisioned ones that lack. */
-	sweep(now: number, idleTimeoutMs: number): void {
+	sweep(nowMs: number, idleTimeoutMs: number): void {
 		const { maxAgeMs } = this.#host;
-		const isOver = (sandbox: FunctionSandbox) =>
-			now - sandbox.lastUsedMs >= idleTimeoutMs || now - sandbox.createdMs >= maxAgeMs;
-		for (const sandbox of this.takeIdle(isOver)) this.#end(sandbox, "spindown");
+		const isOver = ({ lastUsedAt, createdAt }: FunctionSandbox) =>
+			nowMs - lastUsedAt >= idleTimeoutMs || nowMs - createdAt >= maxAgeMs;
+		if (this.#idle.length > 0) for (const sandbox of this.takeIdle(isOver)) this.#end(sandbox, "spindown");
+		this.spares.sweep(nowMs);
 		this.#provisioning?.fill();
 	}
 
-	/** Freezes sandboxes that were last used at `beforeMs` or earlier. Returns when the next one's turn comes: its last use. */
+	/** Freezes sandboxes that were last used at `beforeMs`, monotonic, or earlier. Returns when the next one's turn comes: its last use. */
 	freezeIdle(beforeMs: number): number | undefined {
 		let next: number | undefined;
-		for (const idle of [this.#provisionedIdle, this.#idle])
+		for (const idle of [this.#provisionedIdle, this.#idle, this.spares.initialized])
 			for (const sandbox of idle) {
 				if (sandbox.state !== "idle") continue;
-				if (sandbox.lastUsedMs <= beforeMs) sandbox.freeze().catch((error: unknown) => this.#discard(sandbox, error));
-				else next = Math.min(next ?? sandbox.lastUsedMs, sandbox.lastUsedMs);
+				if (sandbox.lastUsedAt <= beforeMs) sandbox.freeze().catch((error: unknown) => this.#discard(sandbox, error));
+				else next = Math.min(next ?? sandbox.lastUsedAt, sandbox.lastUsedAt);
 			}
 		return next;
 	}
@@ -185,7 +190,7 @@ export class FunctionPool {
 	retire(): void {
 		this.#retired = true;
 		for (const sandbox of this.#idle.splice(0)) this.#end(sandbox, "spindown");
-		this.dropSpares(this.#spares.length);
+		this.spares.dropAll();
 		this.#provisioning?.request(0);
 	}
 
@@ -196,9 +201,9 @@ export class FunctionPool {
 		for (let waiter = this.#nextWaiter(); waiter; waiter = this.#nextWaiter()) waiter.reject(closing());
 	}
 
-	async #run(sandbox: FunctionSandbox, request: InvocationRequest): Promise<InvocationResult> {
+	async #run(sandbox: FunctionSandbox, request: InvocationRequest, sinceAt?: number): Promise<InvocationResult> {
 		try {
-			const result = await sandbox.invoke(request);
+			const result = await sandbox.invoke(request, sinceAt);
 			// With a tail it was not told before its sandbox had finished: busy is that with another event by now.
 			if ((sandbox.state === "busy" && !request.tail) || sandbox.state === "resetting")
 				this.#finishing.add(sandbox, result.functionError !== undefined && sandbox.initializationType === "on-demand");
@@ -207,7 +212,7 @@ export class FunctionPool {
 			// It ended while it waited, which its own end has told of or will: the event goes to another.
 			if (isSlipwayError(error) && error.reason === sandboxGone) {
 				this.#end(sandbox, "failure");
-				return this.invoke(request);
+				return this.invoke(request, sinceAt);
 			}
 			this.#discard(sandbox, error);
 			throw error;
@@ -225,29 +230,78 @@ export class FunctionPool {
 	 * the function may have no more environments yet are throttled, the last to come first.
 	 */
 	startWhatIsMissing(servedOtherwise = 0): void {
-		while (!this.#closed && this.#starting + servedOtherwise < this.#waiting.length) {
-			if (!this.#host.makeRoom(this, this.#spares.length > 0)) return;
+		while (!this.#closed && this.#starting + servedOtherwise < this.#waiting.size) {
+			if (this.#takeOver()) continue;
+			const hasRoom = this.spares.count.created === 0;
+			if (!this.#host.makeRoom(this, !hasRoom)) return;
 			const waitMs = this.#host.takeEnvironment();
-			if (waitMs > 0) this.#throttleLast(waitMs);
-			else this.#startOne();
+			if (waitMs === 0) this.#startOne(hasRoom);
+			else {
+				if (hasRoom) this.#host.takeRoom();
+				this.#throttleLast(waitMs);
+			}
 		}
 	}
 
-	#startOne(): void {
+	#startOne(hasRoom: boolean): void {
 		this.#starting++;
-		const spare = takeLast(this.#spares, (state) => state === "created");
-		const sandbox = spare ?? this.#newSandbox("on-demand");
-		// A spare is only released: it need not wait behind those that have to be made.
-		const start = spare ? this.#start(spare) : this.#host.admit(() => this.#start(sandbox));
-		start
+		const spare = this.spares.takeCreated();
+		const waiting: WaitingStart = { spare, hasRoom, leave: () => {} };
+		const entry = this.#queued.push(waiting);
+		if (!spare) this.#unmade++;
+		waiting.leave = this.#host.enter({
+			created: spare !== undefined,
+			begin: (onCreated) => {
+				this.#queued.remove(entry);
+				if (this.#host.isClosed()) return this.#closeInstead(waiting);
+				const sandbox = spare ?? this.#newSandbox("on-demand");
+				this.#dequeued(waiting);
+				return this.#whenStarted(this.#start(sandbox, onCreated), spare !== undefined);
+			},
+		});
+	}
+
+	/** Starts that no event waits for any more never begin: they have cost nothing. */
+	#takeBackStarts(): void {
+		while (this.#starting > this.#waiting.size) {
+			const waiting = this.#queued.pop();
+			if (!waiting) return;
+			waiting.leave();
+			this.#starting--;
+			this.#host.giveBackEnvironment();
+			if (waiting.spare) this.spares.giveBack(waiting.spare);
+			this.#dequeued(waiting);
+		}
+	}
+
+	async #closeInstead(waiting: WaitingStart): Promise<void> {
+		this.#starting--;
+		this.#dequeued(waiting);
+		this.close();
+	}
+
+	#dequeued({ spare, hasRoom }: WaitingStart): void {
+		if (!spare) this.#unmade--;
+		if (hasRoom) this.#host.takeRoom();
+	}
+
+	/** An event waits for an init that was begun ahead of any: it is sooner done than another one would be. */
+	#takeOver(): boolean {
+		const taken = this.spares.takeInitializing();
+		if (!taken) return false;
+		this.#starting++;
+		this.spares.onStart();
+		void this.#whenStarted(this.#initialized(taken.sandbox, taken.init), true);
+		return true;
+	}
+
+	#whenStarted(start: Promise<void>, spare: boolean): Promise<void> {
+		return start
 			.catch((error: unknown) => {
 				// A spare may have died while it stood ready: the event gets another.
 				if (!(spare && isSlipwayError(error, "SANDBOX_FAILED"))) this.#nextWaiter()?.reject(error);
 			})
-			.finally(() => {
-				this.#starting--;
-				this.startWhatIsMissing();
-			});
+			.finally(() => this.startWhatIsMissing());
 	}
 
 	#throttleLast(waitMs: number): void {
@@ -259,18 +313,46 @@ export class FunctionPool {
 	#nextWaiter(): Waiter | undefined {
 		const waiter = this.#waiting.shift();
 		waiter?.cancelLimit();
+		this.#takeBackStarts();
 		return waiter;
 	}
 
+	#start(sandbox: FunctionSandbox, onCreated: () => void): Promise<void> {
+		this.spares.onStart();
+		sandbox.onCreated = onCreated;
+		return this.#initialized(sandbox, sandbox.initialize("init", initLimitMs));
+	}
+
 	/** After a failed init the event goes to the same sandbox, whose second init is inside of it (lambda-contract 3.3). */
-	async #start(sandbox: FunctionSandbox): Promise<void> {
-		if (this.#waiting.length === 0) return this.#end(sandbox, "spindown");
-		this.#startTimes.push(this.#deps.clock.now());
-		const failure = await sandbox.initialize("init", initLimitMs);
-		if (!failure) return this.#offer(sandbox);
+	async #initialized(sandbox: FunctionSandbox, init: Promise<Failure | undefined>): Promise<void> {
+		let failure: Failure | undefined;
+		try {
+			failure = await init;
+		} finally {
+			this.#starting--;
+		}
+		if (!failure) {
+			this.spares.onInitialized(sandbox);
+			return this.#offer(sandbox);
+		}
 		const waiter = this.#nextWaiter();
-		if (waiter) waiter.resolve(this.#run(sandbox, waiter.request));
+		if (waiter) waiter.resolve(this.#run(sandbox, waiter.request, waiter.sinceAt));
 		else sandbox.release();
+	}
+
+	#newSpares(): RevisionSpares {
+		return new RevisionSpares({
+			clock: this.#deps.clock,
+			initLimitMs,
+			memoryBytes: this.revision.configuration.memoryMiB * 1024 * 1024,
+			maxAgeMs: this.#host.maxAgeMs,
+			newSandbox: () => this.#newSandbox("on-demand"),
+			isRetired: () => this.#retired,
+			onChange: () => this.startWhatIsMissing(this.#finishing.size),
+			onIdle: () => this.#host.onIdle(this),
+			end: (sandbox, reason) => this.#end(sandbox, reason),
+			discard: (sandbox, error) => this.#discard(sandbox, error),
+		});
 	}
 
 	#newProvisioning(): Provisioning {
@@ -311,7 +393,7 @@ export class FunctionPool {
 			if (type === "on-demand") {
 				this.#onDemand--;
 				this.takeIdle((idle) => idle === sandbox);
-				this.#spares = this.#spares.filter((spare) => spare !== sandbox);
+				this.spares.forget(sandbox);
 			} else {
 				this.#takeProvisionedIdle(sandbox);
 				this.#provisioning?.forget(sandbox);
@@ -328,9 +410,9 @@ export class FunctionPool {
 		// Its processes may have ended right after they got ready; its end is under way.
 		if (!isAvailable(sandbox.state)) return this.startWhatIsMissing();
 		if (sandbox.initializationType === "provisioned-concurrency") return this.#offerProvisioned(sandbox);
-		const old = sandbox.lastUsedMs - sandbox.createdMs >= this.#host.maxAgeMs;
+		const old = sandbox.lastUsedAt - sandbox.createdAt >= this.#host.maxAgeMs;
 		const waiter = old ? undefined : this.#nextWaiter();
-		if (waiter) return waiter.resolve(this.#run(sandbox, waiter.request));
+		if (waiter) return waiter.resolve(this.#run(sandbox, waiter.request, waiter.sinceAt));
 		if (old || this.#retired) {
 			this.#end(sandbox, "spindown");
 			return this.startWhatIsMissing();
@@ -346,7 +428,7 @@ export class FunctionPool {
 			return this.startWhatIsMissing();
 		}
 		const waiter = this.#nextWaiter();
-		if (waiter) return waiter.resolve(this.#run(sandbox, waiter.request));
+		if (waiter) return waiter.resolve(this.#run(sandbox, waiter.request, waiter.sinceAt));
 		this.#provisionedIdle.push(sandbox);
 		this.#host.onIdle(this);
 	}
@@ -359,7 +441,7 @@ export class FunctionPool {
 	#end(sandbox: FunctionSandbox, reason: string): void {
 		// It takes no event from now on: whoever replaces it need not wait until it is gone.
 		this.#provisioning?.forget(sandbox);
-		sandbox.end(reason).catch((error: unknown) => {
+		this.#host.end(sandbox, reason).catch((error: unknown) => {
 			this.#deps.log.error("A sandbox could not be removed cleanly", { error, sandbox: sandbox.id });
 		});
 	}

@@ -2,7 +2,7 @@ import type { Clock } from "../../base/clock.ts";
 
 /** What holds idle sandboxes: a function's pool. */
 export interface Freezable {
-	/** Freezes those last used at `beforeMs` or earlier. Returns the earliest last use of those left, undefined when none is. */
+	/** Freezes those last used at `beforeMs`, monotonic, or earlier. Returns the earliest last use of those left, undefined when none is. */
 	freezeIdle(beforeMs: number): number | undefined;
 }
 
@@ -42,14 +42,13 @@ export class IdleFreezer {
 	}
 
 	#freeze(): void {
-		const now = this.#clock.now();
+		const now = this.#clock.monotonic();
 		let next = Number.POSITIVE_INFINITY;
 		for (const pool of this.#thawed) {
 			const left = pool.freezeIdle(now - this.#afterMs);
 			if (left === undefined) this.#thawed.delete(pool);
 			else next = Math.min(next, left);
 		}
-		// At most the whole time again, should the wall clock have been put back.
-		if (this.#thawed.size > 0) this.#arm(Math.min(this.#afterMs, Math.max(1, next + this.#afterMs - now)));
+		if (this.#thawed.size > 0) this.#arm(Math.max(1, next + this.#afterMs - now));
 	}
 }

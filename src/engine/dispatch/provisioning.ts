@@ -21,8 +21,8 @@ export interface ProvisioningHost {
 	/** Milliseconds after which a sandbox is replaced. */
 	maxAgeMs: number;
 	newSandbox: () => FunctionSandbox;
-	/** Runs a start when the machine has a free hand. */
-	admit: (start: () => Promise<void>) => Promise<void>;
+	/** Runs a start when its turn has come; `onCreated` is to be called when its sandbox is made. */
+	admit: (start: (onCreated: () => void) => Promise<void>) => Promise<void>;
 	/** False when no further sandbox may be made now. */
 	makeRoom: () => boolean;
 	/** Initialised, and ours: it may have events. */
@@ -60,7 +60,7 @@ export class Provisioning {
 	#starting = 0;
 	#failures = 0;
 	#retryAtMs = 0;
-	#lastReadyMs = 0;
+	#lastReadyMs = Number.NEGATIVE_INFINITY;
 	#reason: string | undefined;
 
 	constructor(host: ProvisioningHost) {
@@ -109,10 +109,10 @@ export class Provisioning {
 
 	/** Starts what is missing, as far as there is room. Called again and again: room and time to try come without notice. */
 	fill(): void {
-		const now = this.#host.clock.now();
+		const now = this.#host.clock.monotonic();
 		if (now < this.#retryAtMs) return;
 		const [oldest] = this.#ready;
-		const replacing = oldest && now - oldest.createdMs >= this.#host.maxAgeMs ? 1 : 0;
+		const replacing = oldest && now - oldest.createdAt >= this.#host.maxAgeMs ? 1 : 0;
 		const wanted = this.#requested === 0 ? 0 : this.#requested + replacing;
 		if (this.#ready.size >= this.#requested && now - this.#lastReadyMs >= settledMs) this.#failures = 0;
 		const parallel = this.#failures === 0 ? maxStarting : 1;
@@ -129,8 +129,9 @@ export class Provisioning {
 	async #start(sandbox: FunctionSandbox): Promise<void> {
 		this.#starting++;
 		try {
-			await this.#host.admit(async () => {
+			await this.#host.admit(async (onCreated) => {
 				if (this.#requested === 0) return;
+				sandbox.onCreated = onCreated;
 				const failure = await sandbox.initialize("init", this.#host.initLimitMs);
 				if (!failure && sandbox.state === "idle") this.#onReady(sandbox);
 				else this.#onFailure(initFailure);
@@ -148,7 +149,7 @@ export class Provisioning {
 	}
 
 	#onReady(sandbox: FunctionSandbox): void {
-		this.#lastReadyMs = this.#host.clock.now();
+		this.#lastReadyMs = this.#host.clock.monotonic();
 		this.#ready.add(sandbox);
 		this.#host.onAvailable(this.#ready.size);
 		this.#host.onReady(sandbox);
@@ -158,7 +159,7 @@ export class Provisioning {
 		this.#failures++;
 		this.#reason = reason;
 		const waitMs = Math.min(longestRetryMs, firstRetryMs * 2 ** (this.#failures - 1));
-		this.#retryAtMs = this.#host.clock.now() + waitMs;
+		this.#retryAtMs = this.#host.clock.monotonic() + waitMs;
 	}
 
 	#giveAway(): void {

@@ -14,4 +14,9 @@ export class RateBucket {
 		this.#level--;
 		return 0;
 	}
+
+	/** A token that was taken and not used. */
+	giveBack(): void {
+		this.#level++;
+	}
 }

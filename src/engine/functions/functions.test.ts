@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SlipwayError } from "../../base/error.ts";
+import { isSlipwayError, SlipwayError } from "../../base/error.ts";
 import { FakeFunctionStore } from "../../core/function/fake-function-store.ts";
 import type { FunctionStore } from "../../core/function/function-store.ts";
 import { digest, failsWith, imageUri, openFunctions, role } from "../testing/functions.ts";
@@ -276,6 +276,27 @@ test("tags that arrive during an activation do not lose it", async () => {
 	await functions.settled();
 	const { state, tags, recursiveLoop } = functions.get("f");
 	assert.deepEqual([state.state, tags, recursiveLoop], ["Active", { a: "1" }, "Allow"]);
+});
+
+test("what is kept ready of a function is its owner's to say, outlives a restart and changes no revision", async () => {
+	const store = new FakeFunctionStore();
+	const { functions, ended } = await open(store);
+	await functions.create(image(1));
+	await functions.settled();
+	const { revisionId } = functions.get("f");
+	assert.deepEqual(functions.spareSetting("f"), { created: "auto", initialized: "auto" });
+	await functions.setSpares("f", { initialized: 2 });
+	const changed = await functions.setSpares("f", { created: 0 });
+	assert.deepEqual([changed.spares, changed.revisionId], [{ created: 0, initialized: 2 }, revisionId]);
+	await functions.setSpares("f", { initialized: "auto" });
+	assert.deepEqual(functions.spareSetting("f"), { created: 0, initialized: "auto" });
+	for (const bad of [-1, 1.5, 101, Number.NaN])
+		await assert.rejects(functions.setSpares("f", { initialized: bad }), (error) => isSlipwayError(error, "INVALID"));
+	await assert.rejects(functions.setSpares("g", { created: 1 }), (error) => isSlipwayError(error, "NOT_FOUND"));
+	assert.deepEqual(functions.spareSetting("g"), { created: "auto", initialized: "auto" });
+	assert.deepEqual(ended, []);
+	const again = await open(store);
+	assert.deepEqual(again.functions.spareSetting("f"), { created: 0, initialized: "auto" });
 });
 
 test("an image that is gone by the time it is fetched is ImageDeleted, one that may not be read ImageAccessDenied", async () => {

@@ -4,6 +4,7 @@ import type { Ids } from "../../base/ids.ts";
 import type { Log } from "../../base/log.ts";
 import type { FunctionCode, FunctionConfiguration, FunctionRecord } from "../../core/function/function.ts";
 import type { FunctionStore } from "../../core/function/function-store.ts";
+import { automaticSpares, maxSparesPerFunction, type SpareSetting } from "../../core/function/spare-setting.ts";
 import type { Digest } from "../../core/image/digest.ts";
 import type { FunctionRevision } from "../../core/invocation/function-contract.ts";
 import { FunctionActivations } from "./activations.ts";
@@ -29,6 +30,8 @@ export interface FunctionsDeps {
 	random?: () => number;
 	/** A revision serves no more: $LATEST has another, its version was deleted, or its image is gone. */
 	onRevisionChange: (functionName: string, ended: FunctionRevision) => void;
+	/** It is gone, and with it everything that belongs to it. */
+	onDeleted?: (functionName: string) => void;
 	/** A revision has become active: get ready for its first event. */
 	onActive: (revision: FunctionRevision) => void;
 }
@@ -197,8 +200,9 @@ export class Functions {
 	}
 
 	/** With everything that belongs to it. NOT_FOUND. Events in flight finish. */
-	delete(name: string): Promise<void> {
-		return this.records.delete(name);
+	async delete(name: string): Promise<void> {
+		await this.records.delete(name);
+		this.#deps.onDeleted?.(name);
 	}
 
 	/** NOT_FOUND, INVALID past 50. Tags are part of what a revision id stands for (lambda-contract 4.3), not of what the sandboxes run. */
@@ -224,6 +228,22 @@ export class Functions {
 	/** NOT_FOUND. */
 	async setRecursiveLoop(name: string, recursiveLoop: FunctionRecord["recursiveLoop"]): Promise<void> {
 		await this.records.change(name, (record) => ({ ...record, recursiveLoop }));
+	}
+
+	/** What is given changes. No revision changes with it: sandboxes that run stay. NOT_FOUND, INVALID. */
+	async setSpares(name: string, change: Partial<SpareSetting>): Promise<FunctionRecord> {
+		for (const [kind, count] of Object.entries(change))
+			if (count !== "auto" && !(Number.isInteger(count) && count >= 0 && count <= maxSparesPerFunction))
+				throw new SlipwayError(
+					"INVALID",
+					`${kind} is '${count}'; it must be a whole number from 0 to ${maxSparesPerFunction}, or auto`,
+				);
+		return this.records.change(name, (record) => ({ ...record, spares: { ...record.spares, ...change } }));
+	}
+
+	/** For the dispatcher: of a function that may be gone by now. */
+	spareSetting(name: string): SpareSetting {
+		return this.records.find(name)?.spares ?? automaticSpares;
 	}
 
 	/** Waits for activations under way; for an orderly end. */
@@ -258,6 +278,7 @@ export class Functions {
 			provisionedConcurrency: {},
 			urls: {},
 			recursiveLoop: "Terminate",
+			spares: automaticSpares,
 		};
 	}
 

@@ -75,6 +75,10 @@ export class FunctionRecords {
 		return this.#records.values();
 	}
 
+	has(name: string): boolean {
+		return this.#records.has(name);
+	}
+
 	get count(): number {
 		return this.#records.size;
 	}

@@ -1,5 +1,6 @@
 import { SlipwayError } from "../../base/error.ts";
 import type { Ids } from "../../base/ids.ts";
+import type { ColdStart } from "../../core/invocation/cold-start.ts";
 import type {
 	Failure,
 	FunctionRevision,
@@ -24,6 +25,7 @@ import { invocationReport, type Measured, runtimeDone } from "./invocation-repor
 import { failureOf, type Outcome, RunningInvocation } from "./running-invocation.ts";
 import { SandboxLog } from "./sandbox-log.ts";
 import type { RunListener, SandboxRun } from "./sandbox-run.ts";
+import { StartTimeline } from "./start-timeline.ts";
 
 export interface FunctionSandboxDeps extends EnvironmentDeps {
 	logs: LogStore;
@@ -47,12 +49,20 @@ export class FunctionSandbox {
 	readonly revision: FunctionRevision;
 	readonly initializationType: InitializationType;
 	readonly createdMs: number;
+	/** The same on the monotonic clock, and when its last event had its answer: ages are taken from these. */
+	readonly createdAt: number;
+	lastUsedAt: number;
 	state: SandboxState = "creating";
 	lastUsedMs: number;
 	invocations = 0;
-	/** Milliseconds that making the sandbox took, and its init. */
-	sandboxMs = 0;
+	/** Milliseconds of its init, as Lambda counts it: from the release of its processes until all of them were ready. */
 	initMs = 0;
+	/** Milliseconds from the beginning of its last start to the end of its init; undefined before. */
+	startMs: number | undefined;
+	/** Its init ran ahead of any event: none has waited for it. */
+	preInitialized = false;
+	/** Called when it was made for the first time; not when it could not be. */
+	onCreated: () => void = () => {};
 	/** Called whenever the sandbox may take an event. */
 	onIdle: () => void = () => {};
 	/** Called once, when it can take no more. */
@@ -64,6 +74,8 @@ export class FunctionSandbox {
 	readonly #log: SandboxLog;
 	#created: Promise<void> | undefined;
 	#resetting: Promise<void> | undefined;
+	/** Of the start that no event has taken yet; undefined while it serves them. */
+	#timeline: StartTimeline | undefined;
 	/** An init of it was good once. */
 	#wasReady = false;
 	/** Its init, or its event: whatever happens to the processes now happens to this. */
@@ -86,6 +98,8 @@ export class FunctionSandbox {
 		this.initializationType = initializationType;
 		this.id = `fn-${ids.hex(8)}`;
 		this.createdMs = clock.now();
+		this.createdAt = clock.monotonic();
+		this.lastUsedAt = this.createdAt;
 		this.lastUsedMs = this.createdMs;
 		const day = new Date(this.createdMs).toISOString().slice(0, 10).replaceAll("-", "/");
 		const logStream = `${day}/[${revision.version}]${ids.hex(16)}`;
@@ -102,6 +116,9 @@ export class FunctionSandbox {
 		const { clock } = this.#deps;
 		const { initializationType } = this;
 		const createAt = clock.monotonic();
+		this.#timeline ??= new StartTimeline(createAt);
+		const timeline = this.#timeline;
+		if (this.state === "created") timeline.released(createAt);
 		let startAt = createAt;
 		let failure: Failure | undefined;
 		this.#claimed = true;
@@ -111,7 +128,7 @@ export class FunctionSandbox {
 			this.#requireProcess();
 			await this.create();
 			startAt = clock.monotonic();
-			this.sandboxMs = startAt - createAt;
+			timeline.enter("process", startAt);
 			this.#requireProcess();
 			this.#move("started");
 			this.#emit({ type: "init-start", phase, initializationType, atMs: clock.now() });
@@ -123,7 +140,11 @@ export class FunctionSandbox {
 				throw error;
 			}
 		}
-		this.initMs = clock.monotonic() - startAt;
+		const endAt = clock.monotonic();
+		this.initMs = endAt - startAt;
+		this.startMs = endAt - createAt;
+		// Others take the place of processes that have failed: that making begins here.
+		timeline.enter(failure ? "sandbox" : "first-poll", endAt);
 		this.#cancelDeadline();
 		if (failure) await this.#run?.lastOutput(failure.kind === "exit");
 		this.#initEnded(phase, failure);
@@ -161,6 +182,7 @@ export class FunctionSandbox {
 	create(): Promise<void> {
 		this.#created ??= this.#environment.create().then(() => {
 			if (this.state === "creating") this.#move("created");
+			this.onCreated();
 		});
 		return this.#created;
 	}
@@ -168,6 +190,7 @@ export class FunctionSandbox {
 	#newEnvironment(deps: FunctionSandboxDeps, identity: SandboxIdentity): ExecutionEnvironment {
 		const runtimeFailure = (error: RuntimeFailure): Failure => ({ kind: "runtime", ...error });
 		const listener: RunListener = {
+			onConnected: () => this.#timeline?.connected(deps.clock.monotonic()),
 			onReady: () => this.#onReady(),
 			onInitError: (error) => this.#current?.fail(runtimeFailure(error)),
 			onAnswering: () => this.#current?.answering(deps.clock.monotonic()),
@@ -212,13 +235,18 @@ export class FunctionSandbox {
 
 	/**
 	 * Hands the event over and waits for its answer, at most the function's timeout; a sandbox that was reset starts its
-	 * processes first, on the event's time. Throws only when the platform failed.
+	 * processes first, on the event's time. `waitingSince`: when the event came, on the monotonic clock, if it had to wait for
+	 * this sandbox. Throws only when the platform failed.
 	 */
-	async invoke(request: InvocationRequest): Promise<InvocationResult> {
+	async invoke(request: InvocationRequest, waitingSince?: number): Promise<InvocationResult> {
 		const { clock } = this.#deps;
 		const timeoutMs = this.revision.configuration.timeoutS * 1000;
 		// The end of the former processes is not the event's time; that it failed, `onOver` tells.
-		if (this.state === "resetting") await this.#resetting?.catch(() => {});
+		let cameAt = waitingSince;
+		if (this.state === "resetting") {
+			cameAt ??= clock.monotonic();
+			await this.#resetting?.catch(() => {});
+		}
 		const startAt = clock.monotonic();
 		const first = this.invocations === 0;
 		const inside = this.state === "reset" || this.state === "resetting";
@@ -226,21 +254,23 @@ export class FunctionSandbox {
 		if (request.tail) this.#log.beginTail();
 		if (inside) {
 			const failure = await this.initialize("invoke", timeoutMs);
-			if (failure) return this.#neverReady(request, startAt, failure);
+			if (failure) return this.#neverReady(request, startAt, failure, this.#takeColdStart(cameAt ?? startAt));
 		}
 		await this.#assign();
 		this.#requireProcess();
 		this.invocations++;
 		const running = this.#begin(Math.max(1, timeoutMs - (clock.monotonic() - startAt)), timeoutOf(this.revision));
-		this.#deliver(request, timeoutMs - (clock.monotonic() - startAt));
+		const coldStart = this.#timeline && this.#takeColdStart(cameAt ?? startAt);
+		this.#deliver(request, timeoutMs - (clock.monotonic() - startAt), coldStart);
 		const outcome = await running.answered;
 		this.#emitRuntimeDone(request, outcome, startAt, running.answeringAt);
 		this.lastUsedMs = clock.now();
+		this.lastUsedAt = clock.monotonic();
 		this.#claimed = false;
 		const initMs = first && !inside && this.initializationType === "on-demand" ? this.initMs : undefined;
 		// Taken before the next event may come, which keeps a tail of its own.
 		const takeTail = () => (request.tail ? this.#log.endTail() : undefined);
-		const reported = this.#whenDone(request, running, startAt, initMs).then(
+		const reported = this.#whenDone(request, running, startAt, initMs, coldStart).then(
 			(failure) => {
 				const tail = takeTail();
 				this.#afterInvocation(failure);
@@ -251,7 +281,7 @@ export class FunctionSandbox {
 				return takeTail();
 			},
 		);
-		return this.#result(request, outcome, first, request.tail ? await reported : undefined);
+		return this.#result(request, outcome, coldStart, request.tail ? await reported : undefined);
 	}
 
 	async #assign(): Promise<void> {
@@ -269,9 +299,23 @@ export class FunctionSandbox {
 		throw new SlipwayError("SANDBOX_FAILED", message, { reason: sandboxGone });
 	}
 
-	#deliver(request: InvocationRequest, leftMs: number): void {
+	#deliver(request: InvocationRequest, leftMs: number, coldStart: ColdStart | undefined): void {
 		this.#emitStart(request);
-		this.#run?.session.deliver({ ...request, deadlineMs: this.#deps.clock.now() + leftMs });
+		const { stream } = request;
+		const event = { ...request, deadlineMs: this.#deps.clock.now() + leftMs };
+		// The head of a streamed answer goes out long before there is a result.
+		if (coldStart && stream) event.stream = (head) => stream({ ...head, coldStart });
+		this.#run?.session.deliver(event);
+	}
+
+	/** The stages that the event waited for which takes the sandbox now; the start is over with it. */
+	#takeColdStart(cameAt: number): ColdStart | undefined {
+		const { clock } = this.#deps;
+		const coldStart = this.#timeline?.coldStart(cameAt, clock.monotonic(), clock.now());
+		this.#timeline = undefined;
+		// Of an init that failed: what comes next waits for the new sandbox from here on.
+		if (this.state === "resetting") this.#timeline = new StartTimeline(clock.monotonic());
+		return coldStart;
 	}
 
 	#emitStart({ requestId, traceId }: InvocationRequest): void {
@@ -280,14 +324,19 @@ export class FunctionSandbox {
 	}
 
 	/** An invocation that no process was ever ready for: START to REPORT, and the payload for its caller. */
-	async #neverReady(request: InvocationRequest, startAt: number, failure: Failure): Promise<InvocationResult> {
+	async #neverReady(
+		request: InvocationRequest,
+		startAt: number,
+		failure: Failure,
+		coldStart: ColdStart | undefined,
+	): Promise<InvocationResult> {
 		const outcome: Outcome = { kind: "failure", failure };
 		this.#emitStart(request);
 		this.#emitRuntimeDone(request, outcome, startAt, undefined);
 		const durationMs = this.#deps.clock.monotonic() - startAt;
-		this.#report(request, { failure, durationMs, initMs: undefined, peakBytes: 0 });
+		this.#report(request, { failure, durationMs, initMs: undefined, peakBytes: 0, coldStart });
 		this.invocations++;
-		const result = this.#result(request, outcome, true, request.tail ? this.#log.endTail() : undefined);
+		const result = this.#result(request, outcome, coldStart, request.tail ? this.#log.endTail() : undefined);
 		// Last: it may take its next event here and now.
 		this.release();
 		return result;
@@ -296,7 +345,7 @@ export class FunctionSandbox {
 	#result(
 		request: InvocationRequest,
 		outcome: Outcome,
-		first: boolean,
+		coldStart: ColdStart | undefined,
 		logTail: Uint8Array | undefined,
 	): InvocationResult {
 		const { contract } = this.#deps;
@@ -308,7 +357,7 @@ export class FunctionSandbox {
 			...(failure && { errorType: contract.failureType(failure) }),
 			executedVersion: this.revision.version,
 			logTail,
-			coldStart: first ? { sandboxMs: this.sandboxMs, initMs: this.initMs } : undefined,
+			coldStart,
 		};
 	}
 
@@ -347,6 +396,7 @@ export class FunctionSandbox {
 		running: RunningInvocation,
 		startAt: number,
 		initMs: number | undefined,
+		coldStart: ColdStart | undefined,
 	): Promise<Failure | undefined> {
 		const failure = await running.done;
 		this.#cancelDeadline();
@@ -354,7 +404,7 @@ export class FunctionSandbox {
 		await this.#run?.lastOutput(failure?.kind === "exit");
 		this.#run?.flush();
 		const peakBytes = (await this.#run?.sandbox.memoryPeak()) ?? 0;
-		this.#report(request, { failure, durationMs, initMs, peakBytes });
+		this.#report(request, { failure, durationMs, initMs, peakBytes, coldStart });
 		return failure;
 	}
 
@@ -375,6 +425,7 @@ export class FunctionSandbox {
 	/** Others take the place of processes that have failed (lambda-contract 3.7); they are made now and start with the next event. */
 	#reset(failure: Failure): void {
 		if (this.#ending) return;
+		this.#timeline ??= new StartTimeline(this.#deps.clock.monotonic());
 		this.#move("reset");
 		this.#resetting = this.#replace(failure.kind === "timeout" ? "timeout" : "failure");
 		this.#resetting.then(

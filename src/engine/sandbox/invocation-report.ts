@@ -1,4 +1,5 @@
 import type { FunctionConfiguration } from "../../core/function/function.ts";
+import type { ColdStart } from "../../core/invocation/cold-start.ts";
 import type { Failure } from "../../core/invocation/function-contract.ts";
 import type { InvocationReport, RuntimeDone } from "../../core/invocation/lifecycle.ts";
 import { failureOf, type Outcome } from "./running-invocation.ts";
@@ -10,13 +11,14 @@ export interface Measured {
 	/** Of an init that is billed with it. */
 	initMs: number | undefined;
 	peakBytes: number;
+	coldStart: ColdStart | undefined;
 }
 
 /** As it is billed: whole milliseconds, init included (lambda-contract 3.3); a timeout took exactly the limit. */
 export function invocationReport(
 	{ memoryMiB, timeoutS }: FunctionConfiguration,
 	traceId: string | undefined,
-	{ failure, durationMs, initMs, peakBytes }: Measured,
+	{ failure, durationMs, initMs, peakBytes, coldStart }: Measured,
 ): InvocationReport {
 	const shownMs = failure?.kind === "timeout" ? timeoutS * 1000 : durationMs;
 	return {
@@ -25,6 +27,7 @@ export function invocationReport(
 		memorySizeMiB: memoryMiB,
 		maxMemoryUsedMiB: Math.min(memoryMiB, Math.ceil(peakBytes / 1024 / 1024)),
 		initMs,
+		coldStart,
 		failure,
 		traceId,
 	};

@@ -1,4 +1,5 @@
 import type { TestContext } from "node:test";
+import { unknownCpu } from "../../base/cpu-meter.ts";
 import { SlipwayError } from "../../base/error.ts";
 import { randomIds } from "../../base/ids.ts";
 import { type Log, silentLog } from "../../base/log.ts";
@@ -109,6 +110,7 @@ export function setUp(
 			onCodeGone: async (revision) => void gone.push(revision.id),
 			onLifecycle: meter.record,
 			resolveRevision: (name, qualifier) => current.get(qualifier === undefined ? name : `${name}:${qualifier}`)!,
+			cpu: unknownCpu,
 			reservedConcurrency: (name) => reserved[name],
 			unreservedConcurrency: () => 100 - Object.values(reserved).reduce((sum, count) => sum + count, 0),
 		},
@@ -117,7 +119,7 @@ export function setUp(
 			accountConcurrency: 100,
 			idleTimeoutMs: 600_000,
 			freezeAfterMs: 600_000,
-			maxStarting: 4,
+			cpus: 4,
 			spares: { maxTotal: 0, maxPerFunction: 0, keepMs: 0 },
 			...options,
 		},

@@ -104,6 +104,19 @@ test("Functions: create, get, list by pages, delete", async (context) => {
 	);
 });
 
+test("Spares: what is given changes, what is not a count is refused; stop tells how many end", async (context) => {
+	const { client, call } = await served(context);
+	const { spares } = await client.createFunction({ name: "f", image: "127.0.0.1/x:1" });
+	assert.deepEqual(spares, { created: "auto", initialized: "auto" });
+	assert.deepEqual((await client.setSpares("f", { initialized: 2 })).spares, { created: "auto", initialized: 2 });
+	assert.deepEqual((await client.getFunction("f")).spares, { created: "auto", initialized: 2 });
+	for (const body of ['{"created":-1}', '{"created":"many"}', '{"created":101}', '{"creatd":1}', "[]"])
+		await problem(await call("/functions/f/spares", { method: "PUT", body }), 400);
+	await assert.rejects(client.setSpares("g", { created: 1 }), (error) => isSlipwayError(error, "NOT_FOUND"));
+	assert.equal(await client.stopFunction("f"), 1);
+	await assert.rejects(client.stopFunction("g"), (error) => isSlipwayError(error, "NOT_FOUND"));
+});
+
 const malformed: [string, string, RequestInit, RegExp][] = [
 	["no JSON", "/functions", { method: "POST", body: "{" }, /not JSON/],
 	["no object", "/functions", { method: "POST", body: "[]" }, /expected object/],
@@ -146,7 +159,8 @@ test("Invoke: the payload as it is, failures marked, the tail and the cold start
 	assert.equal(Buffer.from(result.payload).toString(), `{"echo":${precise}}`);
 	assert.equal(result.functionError, undefined);
 	assert.equal(result.logTail, "START\nEND\n");
-	assert.deepEqual(result.coldStart, { sandboxMs: 1.5, initMs: 2.25 });
+	const stages = { queueMs: 0.25, sandboxMs: 1.5, processMs: 2, initMs: 2.25, firstPollMs: 0.125, spare: false };
+	assert.deepEqual(result.coldStart, stages);
 	assert.match(result.requestId, /^[0-9a-f-]{36}$/);
 	const empty = await call("/functions/hello/invocations", { method: "POST" });
 	assert.equal(await empty.text(), '{"echo":{}}');
@@ -330,7 +344,7 @@ test("The OpenAPI document is whole: every reference resolves, every id is uniqu
 				path.match(/\{\w+\}/g) ?? [],
 			);
 		}
-	assert.equal(ids.size, 14);
+	assert.equal(ids.size, 17);
 	// Each component is a JSON Schema that a validator can read back.
 	for (const schema of Object.values(document.components.schemas)) z.fromJSONSchema(schema);
 });

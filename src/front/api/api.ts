@@ -6,6 +6,7 @@ import { readJson } from "./body.ts";
 import { functionRoutes } from "./functions.ts";
 import { imageRoutes } from "./images.ts";
 import { logRoutes } from "./logs.ts";
+import { metricRoutes } from "./metrics.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { ApiDeps } from "./ports.ts";
 import { sendProblem, toProblem } from "./problem.ts";
@@ -36,6 +37,7 @@ export function apiRoutes(deps: ApiDeps): Route[] {
 			handle: async () => ({ sandboxes: await deps.dispatcher.sandboxes() }),
 		}),
 		...imageRoutes(deps),
+		...metricRoutes(deps),
 		route({
 			id: "getOpenApi",
 			method: "GET",

@@ -4,7 +4,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { SlipwayError } from "../../base/error.ts";
 import type { Status } from "../../client/schema.ts";
 import type { FunctionRecord } from "../../core/function/function.ts";
+import type { ColdStart } from "../../core/invocation/cold-start.ts";
+import type { Failure, FunctionRevision } from "../../core/invocation/function-contract.ts";
 import type { StoredLogEvent } from "../../core/log/log-store.ts";
+import { Meter } from "../../engine/dispatch/meter.ts";
 import type { ApiDeps } from "./ports.ts";
 
 export const fakeStatus: Status = {
@@ -22,11 +25,35 @@ export const fakeStatus: Status = {
 	memoryBytes: 64 * 1024 * 1024,
 };
 
+const fakeColdStart: ColdStart = {
+	arrivedMs: 0,
+	spare: false,
+	steps: [
+		{ stage: "queue", ms: 0.25 },
+		{ stage: "sandbox", ms: 1.5 },
+		{ stage: "process", ms: 2 },
+		{ stage: "init", ms: 2.25 },
+		{ stage: "first-poll", ms: 0.125 },
+	],
+};
+
+const fakeFailure: Failure = { kind: "exit", code: 1, signal: undefined, oomKilled: false };
+const fakeReport = {
+	durationMs: 3,
+	billedMs: 4,
+	memorySizeMiB: 128,
+	maxMemoryUsedMiB: 20,
+	initMs: 4.25,
+	coldStart: fakeColdStart,
+	traceId: undefined,
+};
+
 /** The engine's answers, kept in memory. `slow` waits for the milliseconds of its payload, `broken` fails. */
 export function fakeApiDeps(
 	input: Pick<ApiDeps, "closing" | "clock" | "ids" | "log"> & { accountId: string; home: string },
 ): ApiDeps {
 	const records = new Map<string, FunctionRecord>();
+	const meter = new Meter([], (name) => records.has(name));
 	const lines: StoredLogEvent[] = [];
 	const digest = `sha256:${"a".repeat(64)}` as const;
 	const missing = (name: string) => new SlipwayError("NOT_FOUND", `Function not found: ${name}`);
@@ -56,7 +83,18 @@ export function fakeApiDeps(
 				if (!records.delete(name)) throw missing(name);
 			},
 			progress: () => undefined,
+			async setSpares(name, change) {
+				const record = get(name);
+				const changed = { ...record, spares: { ...record.spares, ...change } };
+				records.set(name, changed);
+				return changed;
+			},
+			get count() {
+				return records.size;
+			},
 		},
+		meter,
+		process: () => ({ residentBytes: 1024, cpuSeconds: 1.5, startedMs: 2000 }),
 		dispatcher: {
 			async invoke(name, request) {
 				get(name);
@@ -66,22 +104,35 @@ export function fakeApiDeps(
 				if (name === "bug") throw new Error("secret detail");
 				lines.push({ timestamp: input.clock.now(), stream: "s1", message: `event ${payload}` });
 				const functionError = name === "broken" ? "Unhandled" : undefined;
+				const report = { ...fakeReport, failure: functionError && fakeFailure };
+				const { requestId } = request;
+				meter.record({ type: "invocation-end", requestId, atMs: 0, report }, { name } as FunctionRevision);
 				return {
 					payload: Buffer.from(functionError ? '{"errorMessage":"no"}' : `{"echo":${payload}}`),
 					functionError,
 					executedVersion: "$LATEST",
 					logTail: request.tail ? Buffer.from("START\nEND\n") : undefined,
-					coldStart: { sandboxMs: 1.5, initMs: 2.25 },
+					coldStart: fakeColdStart,
 				};
 			},
+			census: () => ({
+				states: { idle: 1 },
+				functions: new Map([["hello", 1]]),
+				provisioned: 0,
+				spares: 2,
+				initializedSpares: 0,
+			}),
+			stop: async () => 1,
 			sandboxes: async () => [
 				{
 					id: "sb-1",
 					functionName: "hello",
 					version: "$LATEST",
 					initializationType: "on-demand" as const,
+					preInitialized: false,
 					state: "idle",
 					startedMs: 0,
+					startMs: 12.345,
 					lastUsedMs: 0,
 					invocations: 3,
 					memoryMiB: 128,
@@ -166,5 +217,6 @@ function fakeRecord(name: string, now: number, imageUri: string): FunctionRecord
 		provisionedConcurrency: {},
 		urls: {},
 		recursiveLoop: "Terminate",
+		spares: { created: "auto", initialized: "auto" },
 	};
 }

@@ -1,7 +1,15 @@
 import { z } from "zod";
-import { createFunctionSchema, type FunctionView, functionNameSchema } from "../../client/schema.ts";
+import {
+	changeSparesSchema,
+	createFunctionSchema,
+	type FunctionView,
+	functionNameSchema,
+} from "../../client/schema.ts";
 import type { FunctionRecord } from "../../core/function/function.ts";
+import { type ColdStart, type ColdStartStage, serverTiming, stageTotals } from "../../core/invocation/cold-start.ts";
 import type { InvocationResult } from "../../core/invocation/invocation.ts";
+import type { FunctionUsage } from "../../engine/dispatch/meter.ts";
+import { traceIdOf } from "../trace-id.ts";
 import { readBody } from "./body.ts";
 import type { ApiDeps } from "./ports.ts";
 import { type Call, type Route, route } from "./route.ts";
@@ -70,28 +78,64 @@ export function functionRoutes(deps: ApiDeps): Route[] {
 			answer: { kind: "none", status: 204 },
 			handle: ({ params }) => functions.delete(params.name!),
 		}),
+		...readinessRoutes(deps),
+		invokeRoute(deps),
+	];
+}
+
+/** What stands ready of a function without an event. */
+function readinessRoutes(deps: ApiDeps): Route[] {
+	const { functions } = deps;
+	return [
 		route({
-			id: "invokeFunction",
-			method: "POST",
-			path: "/functions/{name}/invocations",
-			summary: "Invoke a function and wait for its answer",
+			id: "setSpares",
+			method: "PUT",
+			path: "/functions/{name}/spares",
+			summary: "Say what is kept ready of a function while it is in use; what is left out stays as it is",
 			params,
-			query: invokeQuery,
-			body: { kind: "raw", mediaType: "application/json" },
-			answer: {
-				kind: "raw",
-				description: "What the function returned, or its error object when slipway-function-error is set",
-				headers: {
-					"slipway-request-id": "The invocation's id, as the function and its log see it",
-					"slipway-executed-version": "Version that ran",
-					"slipway-function-error": "'Unhandled' when the function failed",
-					"slipway-log-tail": "Base64 of the log's last 4 KB, with ?tail=true",
-					"server-timing": "After a cold start: milliseconds spent making the sandbox and initializing the function",
-				},
+			body: { kind: "json", component: "ChangeSpares" },
+			input: changeSparesSchema,
+			answer: { kind: "json", status: 200, component: "Function" },
+			handle: async ({ params, input }) => toView(await functions.setSpares(params.name!, input), deps),
+		}),
+		route({
+			id: "stopFunction",
+			method: "POST",
+			path: "/functions/{name}/stop",
+			summary: "Let a function go to zero now: end what of it waits for an event, but for provisioned concurrency",
+			params,
+			answer: { kind: "json", status: 200, component: "Stopped" },
+			handle: async ({ params }) => {
+				const { name } = functions.get(params.name!);
+				return { sandboxes: await deps.dispatcher.stop(name) };
 			},
-			handle: (call) => invoke(deps, call),
 		}),
 	];
+}
+
+function invokeRoute(deps: ApiDeps): Route {
+	return route({
+		id: "invokeFunction",
+		method: "POST",
+		path: "/functions/{name}/invocations",
+		summary: "Invoke a function and wait for its answer",
+		params,
+		query: invokeQuery,
+		body: { kind: "raw", mediaType: "application/json" },
+		answer: {
+			kind: "raw",
+			description: "What the function returned, or its error object when slipway-function-error is set",
+			headers: {
+				"slipway-request-id": "The invocation's id, as the function and its log see it",
+				"slipway-executed-version": "Version that ran",
+				"slipway-function-error": "'Unhandled' when the function failed",
+				"slipway-log-tail": "Base64 of the log's last 4 KB, with ?tail=true",
+				"server-timing":
+					"After a cold start: milliseconds of its stages queue, sandbox (desc=spare: it stood made), process, init and first-poll",
+			},
+		},
+		handle: (call) => invoke(deps, call),
+	});
 }
 
 async function invoke(deps: ApiDeps, call: Call<z.output<typeof invokeQuery>, unknown>): Promise<void> {
@@ -99,8 +143,10 @@ async function invoke(deps: ApiDeps, call: Call<z.output<typeof invokeQuery>, un
 	const name = params.name!;
 	const { arn } = deps.functions.get(name);
 	const payload = await readBody(request, maxPayloadBytes);
+	const header = (name: string) => request.headers[name]?.toString();
 	const result = await deps.dispatcher.invoke(name, {
 		requestId,
+		traceId: traceIdOf(header, deps.clock.now(), deps.ids, deps.spans !== undefined),
 		payload: payload.length > 0 ? payload : Buffer.from("{}"),
 		invokedArn: query.qualifier === undefined ? arn : `${arn}:${query.qualifier}`,
 		...(query.qualifier !== undefined && { qualifier: query.qualifier }),
@@ -120,13 +166,42 @@ function resultHeaders(result: InvocationResult): Record<string, string> {
 		"slipway-executed-version": result.executedVersion,
 		...(functionError && { "slipway-function-error": functionError }),
 		...(logTail && { "slipway-log-tail": Buffer.from(logTail).toString("base64") }),
-		...(coldStart && {
-			"server-timing": `sandbox;dur=${coldStart.sandboxMs.toFixed(2)}, init;dur=${coldStart.initMs.toFixed(2)}`,
-		}),
+		...(coldStart && { "server-timing": serverTiming(coldStart) }),
 	};
 }
 
-function toView(record: FunctionRecord, { functions }: ApiDeps): FunctionView {
+function usageView({
+	invocations,
+	errors,
+	throttles,
+	platformFailures,
+	coldStarts,
+	lastColdStart,
+}: Readonly<FunctionUsage>) {
+	return {
+		invocations,
+		errors,
+		throttles,
+		platformFailures,
+		coldStarts,
+		...(lastColdStart && { lastColdStart: coldStartView(lastColdStart) }),
+	};
+}
+
+function coldStartView(coldStart: ColdStart): FunctionView["usage"]["lastColdStart"] {
+	const totals = stageTotals(coldStart);
+	const ms = (stage: ColdStartStage) => Math.round(totals[stage] * 1000) / 1000;
+	return {
+		queueMs: ms("queue"),
+		sandboxMs: ms("sandbox"),
+		processMs: ms("process"),
+		initMs: ms("init"),
+		firstPollMs: ms("first-poll"),
+		spare: coldStart.spare,
+	};
+}
+
+function toView(record: FunctionRecord, { functions, meter }: ApiDeps): FunctionView {
 	const { configuration, code, state, lastUpdate } = record;
 	return {
 		name: record.name,
@@ -148,9 +223,11 @@ function toView(record: FunctionRecord, { functions }: ApiDeps): FunctionView {
 		environment: configuration.environment ?? {},
 		imageConfig: configuration.imageConfig,
 		logGroup: configuration.logGroup,
+		spares: record.spares,
 		tags: record.tags,
 		revisionId: record.revisionId,
 		createdMs: record.createdMs,
 		lastModifiedMs: record.lastModifiedMs,
+		usage: usageView(meter.usage(record.name)),
 	};
 }

@@ -95,7 +95,7 @@ function answer({ answer: result }: Route): Json {
 			200: {
 				description: result.description,
 				headers: Object.fromEntries(headers),
-				content: { "application/json": { schema: {} } },
+				content: { [result.mediaType ?? "application/json"]: { schema: {} } },
 			},
 		};
 	}

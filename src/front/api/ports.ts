@@ -6,8 +6,16 @@ import type { Status } from "../../client/schema.ts";
 import type { Digest } from "../../core/image/digest.ts";
 import type { LogStore } from "../../core/log/log-store.ts";
 import type { Dispatcher } from "../../engine/dispatch/dispatch.ts";
+import type { Meter } from "../../engine/dispatch/meter.ts";
 import type { Functions } from "../../engine/functions/functions.ts";
 import type { ImageDetail, ImageSummary, ImportOptions, PullOptions } from "../../engine/images/types.ts";
+
+/** The daemon's own process. */
+export interface ProcessUsage {
+	residentBytes: number;
+	cpuSeconds: number;
+	startedMs: number;
+}
 
 /** Of engine/images. */
 export interface ApiImages {
@@ -26,8 +34,13 @@ export interface ApiImages {
 export interface ApiDeps {
 	token: string;
 	version: string;
-	functions: Pick<Functions, "create" | "get" | "list" | "delete" | "progress">;
-	dispatcher: Pick<Dispatcher, "invoke" | "sandboxes">;
+	functions: Pick<Functions, "create" | "get" | "list" | "delete" | "progress" | "count" | "setSpares">;
+	dispatcher: Pick<Dispatcher, "invoke" | "sandboxes" | "census" | "stop">;
+	meter: Pick<Meter, "usage" | "all">;
+	/** Of the daemon itself. */
+	process: () => ProcessUsage;
+	/** Undefined where no spans are sent. */
+	spans?: (() => { exported: number; dropped: number }) | undefined;
 	images: ApiImages;
 	logs: Pick<LogStore, "read" | "follow">;
 	status: () => Status;

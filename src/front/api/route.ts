@@ -9,7 +9,7 @@ export type Answer =
 	| { kind: "json"; status: number; component?: ComponentName }
 	| { kind: "none"; status: 204 }
 	| { kind: "stream"; component: ComponentName }
-	| { kind: "raw"; description: string; headers: Record<string, string> };
+	| { kind: "raw"; description: string; headers: Record<string, string>; mediaType?: string };
 
 export interface Call<Query, Input> {
 	/** Path parameters, decoded and checked against the route's patterns. */
@@ -27,7 +27,7 @@ export interface Call<Query, Input> {
 /** One operation: what OpenAPI says of it and what answers it. `handle` returns the JSON answer, or writes other kinds itself. */
 export interface Route {
 	id: string;
-	method: "GET" | "POST" | "DELETE";
+	method: "GET" | "POST" | "PUT" | "DELETE";
 	/** `/functions/{name}`, below the API's base path. */
 	path: string;
 	summary: string;

@@ -5,6 +5,7 @@ import { silentLog } from "../../../src/base/log.ts";
 import { LambdaContract } from "../../../src/contracts/lambda/lambda-contract.ts";
 import { testRevision } from "../../../src/contracts/lambda/testing/test-session.ts";
 import type { FunctionConfiguration } from "../../../src/core/function/function.ts";
+import type { ColdStart } from "../../../src/core/invocation/cold-start.ts";
 import type { Failure } from "../../../src/core/invocation/function-contract.ts";
 import type { InvocationReport, LifecycleEvent, RuntimeDone } from "../../../src/core/invocation/lifecycle.ts";
 import { clause } from "./clause.ts";
@@ -33,6 +34,7 @@ function reportOf(more: Partial<InvocationReport> = {}): LifecycleEvent {
 		memorySizeMiB: 1024,
 		maxMemoryUsedMiB: 95,
 		initMs: undefined,
+		coldStart: undefined,
 		failure: undefined,
 		traceId: undefined,
 		...more,
@@ -53,6 +55,17 @@ function initEnd(more: Partial<Extract<LifecycleEvent, { type: "init-end" }>> = 
 	};
 }
 
+const coldStart: ColdStart = {
+	arrivedMs: atMs - 433,
+	spare: true,
+	steps: [
+		{ stage: "queue", ms: 0.0312 },
+		{ stage: "sandbox", ms: 0 },
+		{ stage: "process", ms: 12.3456 },
+		{ stage: "init", ms: 401.2619 },
+		{ stage: "first-poll", ms: 0.0518 },
+	],
+};
 const importError: Failure = { kind: "runtime", errorType: "Runtime.ImportModuleError", payload: Buffer.from("{}") };
 const timeout: Failure = { kind: "timeout", timeoutS: 3 };
 const start: LifecycleEvent = {
@@ -85,6 +98,51 @@ clause(
 			lines(reportOf({ initMs: 413.607 }))[1],
 			"REPORT RequestId: id-1\tDuration: 2.46 ms\tBilled Duration: 417 ms\tMemory Size: 1024 MB\tMax Memory Used: 95 MB\tInit Duration: 413.61 ms\t",
 		);
+	},
+);
+
+clause(
+	{
+		area: "Function logs",
+		says: "REPORT says of a cold start how long its init took, and nothing of what came before and after it",
+		source: recordings,
+		differs:
+			"Behind the cloud's own fields, ahead of a failure's status, Cold Start has every stage that the request waited for, in the syntax of the Server-Timing header: why a start was slow has to be seen where one looks. Only on requests that had a cold start.",
+	},
+	() => {
+		const cold = (more: Partial<InvocationReport> = {}) =>
+			lines(reportOf({ initMs: 413.607, coldStart, ...more }))[1]?.split("Max Memory Used: 95 MB")[1];
+		const stages =
+			"queue;dur=0.031, sandbox;dur=0.000;desc=spare, process;dur=12.346, init;dur=401.262, first-poll;dur=0.052";
+		assert.equal(cold(), `\tInit Duration: 413.61 ms\tCold Start: ${stages}\t`);
+		assert.equal(
+			cold({ failure: timeout }),
+			`\tInit Duration: 413.61 ms\tCold Start: ${stages}\tStatus: timeout`,
+			"the status stays last",
+		);
+		// An init inside of the invocation is in its Duration.
+		assert.equal(cold({ initMs: undefined }), `\tCold Start: ${stages}\t`);
+	},
+);
+
+clause(
+	{
+		area: "Function logs",
+		says: "platform.report in JSON logs has spans; their names are not fixed",
+		source: schema,
+		differs: "Those of a cold start are its stages, where the cloud sends none",
+	},
+	() => {
+		const record = (more: Partial<InvocationReport>) =>
+			JSON.parse(lines(reportOf(more), { logFormat: "JSON" })[0] ?? "{}").record as { spans?: object[] };
+		assert.deepEqual(record({ coldStart }).spans, [
+			{ name: "queue", start: "2026-11-21T06:00:00.750Z", durationMs: 0.031 },
+			{ name: "sandbox", start: "2026-11-21T06:00:00.750Z", durationMs: 0 },
+			{ name: "process", start: "2026-11-21T06:00:00.750Z", durationMs: 12.346 },
+			{ name: "init", start: "2026-11-21T06:00:00.762Z", durationMs: 401.262 },
+			{ name: "first-poll", start: "2026-11-21T06:00:01.163Z", durationMs: 0.052 },
+		]);
+		assert.equal(record({}).spans, undefined);
 	},
 );
 
