@@ -13,7 +13,7 @@ import { type LocalDaemon, type StartOptions, startDaemon } from "../tools/local
 import { inPrivateMounts } from "../tools/private-mounts.ts";
 import { formatTable } from "../tools/table.ts";
 import { fiftyFunctions, oneFunction } from "./burst.ts";
-import { coldCreated, coldNode, coldPython, coldStatic } from "./cold.ts";
+import { coldCreated, coldNode, coldNodeSmall, coldPython, coldStatic } from "./cold.ts";
 import { coldFirst } from "./cold-first.ts";
 import { createLarge, oneGigabyte, tenGigabytes } from "./create.ts";
 import { density, idleSandboxes } from "./density.ts";
@@ -50,10 +50,11 @@ const measures: Measure[] = [
 	{ keys: ["cold.created"], run: withDaemon(coldCreated) },
 	{ keys: ["cold.static"], run: withDaemon(coldStatic) },
 	{ keys: ["cold.node"], run: withDaemon(coldNode) },
+	{ keys: ["cold.node.small"], run: withDaemon(coldNodeSmall) },
 	{ keys: ["cold.python"], run: withDaemon(coldPython) },
 	{ keys: ["cold.first"], run: coldFirst },
 	{ keys: ["freeze", "thaw"], run: freezeAndThaw },
-	{ keys: ["thaw.invocation"], run: withDaemon(frozenInvocation) },
+	{ keys: ["thaw.invocation"], run: frozenInvocation },
 	{ keys: ["warm"], run: withDaemon(warm) },
 	{ keys: ["warm.throughput"], run: withDaemon(throughput) },
 	{ keys: ["stream.first", "stream.rate"], run: withDaemon(streaming) },

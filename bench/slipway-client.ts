@@ -77,10 +77,10 @@ export class SlipwayClient {
 		await this.#untilReady(name);
 	}
 
-	/** From now on none of its sandboxes stands ready before an event comes. */
-	async withoutSpares(name: string): Promise<void> {
+	/** How many sandboxes of it stand ready before an event comes, from now on. */
+	async setSpares(name: string, spares: { created?: number; initialized?: number }): Promise<void> {
 		const { registry, credentials } = this.#daemon;
-		const body = JSON.stringify({ created: 0, initialized: 0 });
+		const body = JSON.stringify(spares);
 		const lines = [
 			`PUT /_slipway/functions/${name}/spares HTTP/1.1`,
 			`host: ${registry}`,

@@ -28,8 +28,6 @@ import { openSandboxRuntime } from "./sandbox-runtime.ts";
 import { openSpans } from "./spans.ts";
 import { makeFronts } from "./wiring-fronts.ts";
 
-/** Milliseconds after which an idle sandbox is frozen: later than the next event of a client that calls back to back. */
-const freezeAfterMs = 10;
 /** The time that `scalingRate` counts in, milliseconds (lambda-contract 3.8). */
 const scalingPeriodMs = 10_000;
 /**
@@ -162,7 +160,7 @@ function dispatcherOptions(config: WireInput["config"]): DispatcherOptions {
 		scaling: { environments: config.scalingRate, periodMs: scalingPeriodMs },
 		idleTimeoutMs: config.idleTimeoutMs,
 		maxAgeMs: config.sandboxMaxAgeMs,
-		freezeAfterMs,
+		freezeAfterMs: config.freezeDelayMs,
 		cpus: availableParallelism(),
 		spares: spareLimits(config, totalmem()),
 	};

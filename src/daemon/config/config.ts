@@ -18,6 +18,7 @@ export interface Config {
 	/** Further registry names, lower case. */
 	registryHosts: readonly string[];
 	idleTimeoutMs: number;
+	freezeDelayMs: number;
 	maxSandboxes: number;
 	sandboxMaxAgeMs: number;
 	spares: { maxCreated: number; maxInitialized: number; keepMs: number };
@@ -78,6 +79,8 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, m
 		accountId: values.SLIPWAY_ACCOUNT_ID,
 		registryHosts: values.SLIPWAY_REGISTRY_HOSTS ?? [],
 		idleTimeoutMs: (values.SLIPWAY_IDLE_TIMEOUT ?? 600) * 1000,
+		// Later than the next event of a client that calls back to back.
+		freezeDelayMs: values.SLIPWAY_FREEZE_DELAY ?? 10,
 		maxSandboxes: values.SLIPWAY_MAX_SANDBOXES ?? sandboxesThatFit(machine.memoryBytes),
 		sandboxMaxAgeMs: (values.SLIPWAY_SANDBOX_MAX_AGE ?? 4 * 3600) * 1000,
 		spares: {

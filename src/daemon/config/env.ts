@@ -107,6 +107,11 @@ export const variables = {
 		default: "600",
 		description: "Seconds after which an idle sandbox is stopped",
 	},
+	SLIPWAY_FREEZE_DELAY: {
+		schema: integer(0, 3_600_000),
+		default: "10",
+		description: "Milliseconds after which an idle sandbox is frozen",
+	},
 	SLIPWAY_MAX_SANDBOXES: {
 		schema: integer(1, 10_000),
 		default: "as many of 128 MiB as fit in 80 % of the memory, 8 to 1000",
