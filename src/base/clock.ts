@@ -4,9 +4,9 @@ export interface Clock {
 	now(): number;
 	/** Monotonic, milliseconds with fractions, for durations. */
 	monotonic(): number;
-	/** Resolves after `ms`; rejects with the signal's reason when aborted. */
+	/** Resolves after `ms`, never before; rejects with the signal's reason when aborted. */
 	sleep(ms: number, signal?: AbortSignal): Promise<void>;
-	/** Calls back once after `ms`. The returned function cancels. Never keeps the process alive. */
+	/** Calls back once after `ms`, never before. The returned function cancels. Never keeps the process alive. */
 	after(ms: number, callback: () => void): () => void;
 }
 
@@ -18,6 +18,25 @@ export async function settledWithin(promise: Promise<unknown>, ms: number, clock
 	settled.abort();
 }
 
+/** Milliseconds that one of Node's timers can wait (https://nodejs.org/api/timers.html#settimeoutcallback-delay-args). */
+const longestTimerMs = 2 ** 31 - 1;
+
+/** Node's timers count in whole milliseconds from the last one: a function's timeout would be up to one less than was promised. */
+function timer(ms: number, callback: () => void, ref: boolean): () => void {
+	const dueAt = performance.now() + ms;
+	const set = (leftMs: number) => {
+		const handle = setTimeout(onTimer, Math.min(leftMs, longestTimerMs));
+		return ref ? handle : handle.unref();
+	};
+	const onTimer = () => {
+		const leftMs = dueAt - performance.now();
+		if (leftMs > 0) handle = set(leftMs);
+		else callback();
+	};
+	let handle = set(ms);
+	return () => clearTimeout(handle);
+}
+
 export const systemClock: Clock = {
 	now: () => Date.now(),
 	monotonic: () => performance.now(),
@@ -25,19 +44,16 @@ export const systemClock: Clock = {
 		return new Promise((resolve, reject) => {
 			if (signal?.aborted) return reject(signal.reason);
 			const onAbort = () => {
-				clearTimeout(timer);
+				cancel();
 				reject(signal?.reason);
 			};
-			const timer = setTimeout(() => {
+			const onTime = () => {
 				signal?.removeEventListener("abort", onAbort);
 				resolve();
-			}, ms);
+			};
+			const cancel = timer(ms, onTime, true);
 			signal?.addEventListener("abort", onAbort, { once: true });
 		});
 	},
-	after(ms, callback) {
-		const timer = setTimeout(callback, ms);
-		timer.unref();
-		return () => clearTimeout(timer);
-	},
+	after: (ms, callback) => timer(ms, callback, false),
 };

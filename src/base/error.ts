@@ -68,6 +68,18 @@ export function systemCode(error: unknown): string | undefined {
 	return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
+const openFiles = { what: "open files", hint: "Raise the daemon's limit of open files (`LimitNOFILE=`, `ulimit -n`)" };
+/** What the kernel ran out of, and what to do about it. EAGAIN: of fork, clone and posix_spawn; nothing else of ours waits. */
+const scarce = new Map([
+	["EMFILE", openFiles],
+	["ENFILE", { what: "open files", hint: "Raise the machine's limit of open files (fs.file-max)" }],
+	[
+		"ENOMEM",
+		{ what: "memory", hint: "Give the machine more memory, or the daemon fewer sandboxes (SLIPWAY_MAX_SANDBOXES)" },
+	],
+	["EAGAIN", { what: "processes", hint: "Raise the limit of processes (`TasksMax=`, kernel.pid_max)" }],
+]);
+
 /** Turns the file system's own refusals into ours at an adapter's edge; everything else is returned as it is. */
 export function fromSystemError(error: unknown, doing: string): unknown {
 	const code = systemCode(error);
@@ -76,8 +88,12 @@ export function fromSystemError(error: unknown, doing: string): unknown {
 			cause: error,
 			hint: "Free some disk space (`slipway image rm`, `slipway status`) and try again",
 		});
-	if (code === "EMFILE" || code === "ENFILE" || code === "ENOMEM")
-		return new SlipwayError("EXHAUSTED", `The machine ran out of resources (${code}) while ${doing}`, { cause: error });
+	const ranOut = code === undefined ? undefined : scarce.get(code);
+	if (ranOut)
+		return new SlipwayError("EXHAUSTED", `The machine ran out of ${ranOut.what} (${code}) while ${doing}`, {
+			cause: error,
+			hint: ranOut.hint,
+		});
 	return error;
 }
 

@@ -56,7 +56,12 @@ const { functions: numeric } = ffi.dlopen(null, {
 });
 
 const errnoPointer = libc.__errno_location();
-const errorNames = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+/** Of names for the same number the first, which is Node's own choice: EAGAIN, not EWOULDBLOCK. */
+const errorNames = new Map(
+	Object.entries(constants.errno)
+		.reverse()
+		.map(([name, number]) => [number, name]),
+);
 
 function check(syscall: string, result: number, detail = ""): number {
 	if (result >= 0) return result;

@@ -29,9 +29,12 @@ export const launcherCapabilities = Object.keys(capabilities) as LauncherCapabil
 export const confiningCapabilities: LauncherCapability[] = ["CAP_CHOWN", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP"];
 
 const MS_MOVE = 8192;
+const AT_FDCWD = -100;
+const O_RDWR = 2;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const RLIMIT_NOFILE = 7;
+const PR_SET_DUMPABLE = 4;
 const PR_CAPBSET_DROP = 24;
 const SECCOMP_SET_MODE_FILTER = 1;
 const LINUX_CAPABILITY_VERSION_3 = 0x20080522;
@@ -76,6 +79,11 @@ function confine(
 	ours: readonly number[],
 	{ user, cwd, openFiles, seccomp }: Confinement,
 ): LauncherScript {
+	// Without capabilities it is as good as any process of the same user, who must not get at its memory, its files and its
+	// channel (ptrace(2), "Ptrace access mode checking"). The program it executes is dumpable again.
+	script.call("prctl", PR_SET_DUMPABLE, 0, 0, 0, 0);
+	// What it was started with is the host's /dev/null, whose mode and times the host's user 0 could change.
+	script.call("close", 0).call("openat", AT_FDCWD, "/dev/null", O_RDWR, 0);
 	for (const fd of ours) script.call("fcntl", fd, F_SETFD, FD_CLOEXEC);
 	// So that it can open /dev/stdout and /dev/stderr anew.
 	for (const output of [1, 2]) script.call("fchown", output, user.uid, user.gid);

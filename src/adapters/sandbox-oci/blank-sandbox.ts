@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../../base/clock.ts";
-import { SlipwayError } from "../../base/error.ts";
+import { fromSystemError, isSlipwayError, SlipwayError } from "../../base/error.ts";
 import { Lifetime } from "../../base/lifetime.ts";
 import { MS_BIND, mount, type WaitStatus } from "../../base/syscall.ts";
 import type { SandboxSpec } from "../../core/sandbox/sandbox-runtime.ts";
@@ -9,9 +9,8 @@ import { attachScript, confineScript, confiningCapabilities, stageEntries } from
 import { blankConfig, launcherProcess } from "./bundle.ts";
 import type { Cgroup } from "./cgroup.ts";
 import type { ChildReaper } from "./child-reaper.ts";
-import { invalid } from "./image-check.ts";
 import type { KernelThread } from "./kernel-thread.ts";
-import { Launcher, scriptError } from "./launcher.ts";
+import { Launcher, refusal, setupFailure } from "./launcher.ts";
 import { LAUNCHER_FILE } from "./launcher-program.ts";
 import type { ScriptFailure } from "./launcher-script.ts";
 import { removeFolder } from "./mount-points.ts";
@@ -115,10 +114,16 @@ export class BlankSandbox implements AsyncDisposable {
 	/** Gives it an image and limits: all but the execution of the program. INVALID_IMAGE, SANDBOX_FAILED. Once. */
 	async attach({ spec, tmpPath, passwd }: Attachment): Promise<void> {
 		const { stage, launcher } = this.#container;
-		this.cgroup.limit(spec.limits);
-		mount(spec.rootfs, join(stage, stageEntries.root), "none", MS_BIND);
-		mount(tmpPath, join(stage, stageEntries.tmp), "none", MS_BIND);
-		if (passwd !== undefined) writeFileSync(join(stage, stageEntries.passwd), passwd, { mode: 0o644 });
+		try {
+			this.cgroup.limit(spec.limits);
+			mount(spec.rootfs, join(stage, stageEntries.root), "none", MS_BIND);
+			mount(tmpPath, join(stage, stageEntries.tmp), "none", MS_BIND);
+			if (passwd !== undefined) writeFileSync(join(stage, stageEntries.passwd), passwd, { mode: 0o644 });
+		} catch (cause) {
+			const error = fromSystemError(cause, "a sandbox was made");
+			if (isSlipwayError(error)) throw error;
+			throw new SlipwayError("SANDBOX_FAILED", "The sandbox could not be given its image and limits", { cause });
+		}
 		const script = attachScript({ spec, passwd: passwd !== undefined, seccomp: this.#host.seccomp });
 		checkConfined(await launcher.run(script), spec.cwd);
 	}
@@ -207,7 +212,6 @@ function makeStage({ stagesFolder, thread }: BlankHost, id: string, lifetime: Li
 
 function checkConfined(failure: ScriptFailure | undefined, cwd: string): void {
 	if (!failure) return;
-	const error = scriptError(failure);
-	if (failure.name === "chdir" && failure.texts[0] === cwd) throw invalid(error, `chdir ${cwd}`, "InvalidWorkingDir");
-	throw new SlipwayError("SANDBOX_FAILED", `The sandbox could not be set up: ${error.message}`);
+	const isCwd = failure.name === "chdir" && failure.texts[0] === cwd;
+	throw isCwd ? refusal(failure, `chdir ${cwd}`, "InvalidWorkingDir") : setupFailure(failure);
 }

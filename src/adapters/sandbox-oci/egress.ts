@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import type { Clock } from "../../base/clock.ts";
-import { SlipwayError } from "../../base/error.ts";
+import { fromSystemError, SlipwayError } from "../../base/error.ts";
 import { Lifetime } from "../../base/lifetime.ts";
 import type { Log } from "../../base/log.ts";
 import { DnsForwarder } from "./dns-forwarder.ts";
@@ -109,6 +109,8 @@ export class Egress implements AsyncDisposable {
 			return link;
 		} catch (error) {
 			this.disconnect(link);
+			const known = fromSystemError(error, "connecting a sandbox to the outside");
+			if (known !== error) throw known;
 			throw new SlipwayError("SANDBOX_FAILED", "Could not connect a sandbox to the outside", { cause: error });
 		}
 	}

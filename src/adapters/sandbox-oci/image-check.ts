@@ -28,6 +28,7 @@ const messages: Record<string, string> = {
 	ELOOP: "too many levels of symbolic links",
 	ENOEXEC: "exec format error",
 	EISDIR: "is a directory",
+	E2BIG: "argument list too long",
 };
 /** e_machine of the ELF header. */
 const machines: Partial<Record<NodeJS.Architecture, number>> = { x64: 62, arm64: 183 };

@@ -99,13 +99,14 @@ const operations: KernelOperations = {
 	},
 	mountDisk({ template, file, target }) {
 		mkdirSync(target, { recursive: true });
-		copySparse(template, file);
 		try {
+			copySparse(template, file);
 			mountLoop(file, target);
 			chmodSync(target, 0o1777);
 			rmSync(join(target, "lost+found"), { recursive: true, force: true });
 		} finally {
-			// The loop device holds the file; without a name it can't outlive the device, whatever happens to us.
+			// The loop device holds the file; without a name it can't outlive the device, whatever happens to us. Nor may a copy
+			// that a full disk cut short stay there.
 			rmSync(file, { force: true });
 		}
 	},

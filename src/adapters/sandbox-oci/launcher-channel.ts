@@ -20,10 +20,7 @@ export class LauncherChannel implements Disposable {
 	constructor(fd: number, clock: Clock) {
 		this.#clock = clock;
 		this.#socket = new Socket({ fd, readable: true, writable: true });
-		this.#socket.on("data", (part: Buffer) => {
-			this.#received = Buffer.concat([this.#received, part]);
-			this.#onNews?.();
-		});
+		this.#socket.on("data", (part: Buffer) => this.#receive(part));
 		// The kernel resets a connection whose other side has gone with something unread.
 		this.#socket.on("error", () => {
 			this.#broken = true;
@@ -55,17 +52,31 @@ export class LauncherChannel implements Disposable {
 		this.#socket.write(script.encode());
 		const { promise, resolve, reject } = Promise.withResolvers<void>();
 		this.#onNews = () => {
-			if (this.#ended || this.#received.length >= ANSWER_BYTES) resolve();
+			if (this.#ended || this.#received.length === ANSWER_BYTES) resolve();
 		};
-		const cancel = this.#clock.after(ANSWER_LIMIT_MS, () =>
-			reject(new SlipwayError("SANDBOX_FAILED", "The sandbox's first process does not answer")),
-		);
+		const cancel = this.#clock.after(ANSWER_LIMIT_MS, () => {
+			reject(new SlipwayError("SANDBOX_FAILED", "The sandbox's first process does not answer"));
+			// What it may still say would be taken for the answer to the next script.
+			this.#socket.destroy();
+		});
 		await promise.finally(cancel);
 		this.#onNews = undefined;
 		if (this.#received.length < ANSWER_BYTES) return undefined;
-		const answer = this.#received.subarray(0, ANSWER_BYTES);
-		this.#received = this.#received.subarray(ANSWER_BYTES);
+		const answer = this.#received;
+		this.#received = Buffer.alloc(0);
 		return answer;
+	}
+
+	/** Nothing but one answer to each script is kept: whoever else could write to the channel would fill our memory. */
+	#receive(part: Buffer): void {
+		if (!this.#onNews || this.#received.length + part.length > ANSWER_BYTES) {
+			this.#received = Buffer.alloc(0);
+			this.#broken = true;
+			this.#socket.destroy();
+			return;
+		}
+		this.#received = Buffer.concat([this.#received, part]);
+		this.#onNews();
 	}
 
 	#end(): void {

@@ -1,6 +1,6 @@
 import { constants } from "node:os";
 import { SlipwayError } from "../../base/error.ts";
-import { ANSWER_BYTES, CALL_BYTES, MAX_SCRIPT_BYTES, SCRIPT_ADDRESS } from "./launcher-program.ts";
+import { CALL_BYTES, MAX_SCRIPT_BYTES, SCRIPT_ADDRESS } from "./launcher-program.ts";
 
 /** Of the two machines' tables: arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h. */
 const callNumbers = {
@@ -9,7 +9,7 @@ const callNumbers = {
 	pivot_root: [155, 41],
 	chdir: [80, 49],
 	openat: [257, 56],
-	dup3: [292, 24],
+	close: [3, 57],
 	fcntl: [72, 25],
 	fchown: [93, 55],
 	prlimit64: [302, 261],
@@ -84,14 +84,24 @@ export class LauncherScript {
 		return script;
 	}
 
-	/** Undefined when every call was made. */
+	/** Undefined when every call was made; SANDBOX_FAILED when it is no answer to this script. */
 	failure(answer: Buffer): ScriptFailure | undefined {
-		const call = this.#calls[Number(answer.readBigUInt64LE(0))];
-		if (!call || answer.length < ANSWER_BYTES) return undefined;
+		const index = answer.readBigUInt64LE(0);
+		if (index === BigInt(this.#calls.length)) return undefined;
+		const call = this.#calls[Number(index)];
+		if (!call) throw new SlipwayError("SANDBOX_FAILED", "The sandbox's first process answers wrongly");
 		const errno = Number(-answer.readBigInt64LE(8));
 		const texts = call.args.filter((argument) => typeof argument === "string");
 		return { name: call.name, texts, code: errorNames.get(errno) ?? `errno ${errno}` };
 	}
+}
+
+function cString(text: string): Buffer {
+	if (!text.includes("\0")) return Buffer.from(`${text}\0`);
+	// Not its text, which may be a secret.
+	throw new SlipwayError("INVALID_IMAGE", "Arguments and environment can't have a NUL in them", {
+		reason: "InvalidEntrypoint",
+	});
 }
 
 /** What the calls of one script point to, and where it lies. */
@@ -106,7 +116,7 @@ class ScriptData {
 	/** As the kernel takes it: the number itself, or the address of what was laid down. */
 	valueOf(argument: CallArgument): bigint {
 		if (typeof argument === "number" || typeof argument === "bigint") return BigInt.asUintN(64, BigInt(argument));
-		if (typeof argument === "string") return this.#lay(Buffer.from(`${argument}\0`));
+		if (typeof argument === "string") return this.#lay(cString(argument));
 		if (Buffer.isBuffer(argument)) return this.#lay(argument);
 		if ("fields" in argument) {
 			const pointer = Buffer.alloc(8);

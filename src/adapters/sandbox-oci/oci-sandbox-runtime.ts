@@ -1,17 +1,16 @@
-import { createHash } from "node:crypto";
-import { closeSync, mkdirSync, openSync, realpathSync, writeFileSync } from "node:fs";
+import { createHash, randomUUID } from "node:crypto";
+import { closeSync, mkdirSync, realpathSync, writeFileSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
 import { type Clock, systemClock } from "../../base/clock.ts";
-import { SlipwayError } from "../../base/error.ts";
+import { fromSystemError, SlipwayError } from "../../base/error.ts";
 import { Lifetime } from "../../base/lifetime.ts";
 import { type Log, silentLog } from "../../base/log.ts";
+import { sealedCopy } from "../../base/sealed-copy.ts";
 import { Semaphore } from "../../base/semaphore.ts";
-import { MS_BIND, MS_SHARED, mount } from "../../base/syscall.ts";
 import type { Sandbox, SandboxRuntime, SandboxSpec } from "../../core/sandbox/sandbox-runtime.ts";
-import { STAGE } from "./attach-script.ts";
 import { type BlankHost, BlankSandbox } from "./blank-sandbox.ts";
-import { LAUNCHER, mountPoints } from "./bundle.ts";
+import { LAUNCHER } from "./bundle.ts";
 import { type CgroupHost, openCgroupHost } from "./cgroup.ts";
 import { ChildReaper } from "./child-reaper.ts";
 import { favorDynamicCgroups } from "./dynamic-cgroups.ts";
@@ -19,9 +18,9 @@ import { Egress, removeEgressLeftovers } from "./egress.ts";
 import { Holders } from "./holders.ts";
 import { checkImage } from "./image-check.ts";
 import { KernelThread } from "./kernel-thread.ts";
-import { launcherProgram } from "./launcher-program.ts";
 import { mountsBelow } from "./mount-points.ts";
 import { OciSandbox, type ProgramSpec } from "./oci-sandbox.ts";
+import { makeBlankRoot, makeSharedFolder, writeEtc } from "./run-folder.ts";
 import { RuntimeCommands, type RuntimeProgram } from "./runtime-program.ts";
 import { ENDPOINT_HOST, ENDPOINT_PORT, SandboxNetwork } from "./sandbox-network.ts";
 import { seccompFilter } from "./seccomp-filter.ts";
@@ -47,6 +46,15 @@ export interface OciSandboxRuntimeOptions {
 	allowVulnerableRuntime?: boolean;
 }
 
+interface OpenedParts {
+	cgroups: CgroupHost;
+	kernelThread: KernelThread;
+	/** A tmpfs. */
+	runFolder: string;
+	/** Of the runtime: closes what was opened so far. */
+	lifetime: Lifetime;
+}
+
 const DEFAULT_POOL_SIZE = 2;
 /** What a burst may raise it to. Each costs the machine half a megabyte: together no more than a hundredth of its memory. */
 const MAX_POOL_SIZE = Math.max(8, Math.min(128, Math.floor(totalmem() / 100 / 2 ** 19)));
@@ -54,6 +62,8 @@ const MAX_POOL_SIZE = Math.max(8, Math.min(128, Math.floor(totalmem() / 100 / 2 
 const PARALLEL_MAKES = Math.max(2, availableParallelism());
 const ID_PATTERN = /^[a-z0-9-]{1,40}$/;
 const HASH_CHARACTERS = 8;
+/** In the names of all that a runtime makes, so that it knows them from what an earlier process left. */
+const RUN_CHARACTERS = 8;
 
 /** Sandboxes made by an OCI runtime program, crun or runc. */
 export class OciSandboxRuntime implements SandboxRuntime {
@@ -61,7 +71,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 	readonly version: string;
 	readonly #log: Log;
 	readonly #clock: Clock;
-	readonly #lifetime = new Lifetime();
+	readonly #lifetime: Lifetime;
 	/** On a tmpfs in our own mount namespace: what is here disappears with us. */
 	readonly #runFolder: string;
 	/** The name of our control group, and the mark on everything that is ours on this machine. */
@@ -78,6 +88,8 @@ export class OciSandboxRuntime implements SandboxRuntime {
 	readonly #blankHost: BlankHost;
 	readonly #pooling: Pooling;
 	readonly #hash: string;
+	/** What the ids of our blank sandboxes begin with. */
+	readonly #ours: string;
 	readonly #egressSubnet: string | undefined;
 	#egress: Promise<Egress> | undefined;
 	readonly #makes = new Semaphore(PARALLEL_MAKES);
@@ -96,21 +108,24 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		mkdirSync(options.stateFolder, { recursive: true, mode: 0o700 });
 		const stateFolder = realpathSync(options.stateFolder);
 		const cgroups = openCgroupHost();
-		const kernelThread = new KernelThread("sandbox-kernel");
-		const runFolder = join(stateFolder, "run");
-		// Only where an earlier process shared our mount namespace; in one of our own there is nothing of it.
-		await kernelThread.run("unmount", { targets: mountsBelow(runFolder) });
-		await kernelThread.run("mountTmpfs", { target: runFolder, options: "mode=0711" });
-		favorDynamicCgroups(runFolder, options.log ?? silentLog);
-		return new OciSandboxRuntime({ ...options, stateFolder }, cgroups, kernelThread, runFolder);
+		const lifetime = new Lifetime();
+		try {
+			const kernelThread = lifetime.use(new KernelThread("sandbox-kernel"));
+			const runFolder = join(stateFolder, "run");
+			// Only where an earlier process shared our mount namespace; in one of our own there is nothing of it.
+			await kernelThread.run("unmount", { targets: mountsBelow(runFolder) });
+			lifetime.defer(() => kernelThread.run("unmount", { targets: mountsBelow(runFolder) }));
+			await kernelThread.run("mountTmpfs", { target: runFolder, options: "mode=0711" });
+			favorDynamicCgroups(runFolder, options.log ?? silentLog);
+			return new OciSandboxRuntime({ ...options, stateFolder }, { cgroups, kernelThread, runFolder, lifetime });
+		} catch (error) {
+			await lifetime[Symbol.asyncDispose]();
+			throw error;
+		}
 	}
 
-	private constructor(
-		options: OciSandboxRuntimeOptions,
-		cgroups: CgroupHost,
-		kernelThread: KernelThread,
-		runFolder: string,
-	) {
+	private constructor(options: OciSandboxRuntimeOptions, { cgroups, kernelThread, runFolder, lifetime }: OpenedParts) {
+		this.#lifetime = lifetime;
 		this.name = options.runtime.name;
 		this.version = options.runtime.version;
 		this.#log = options.log ?? silentLog;
@@ -118,10 +133,9 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		this.#cgroups = cgroups;
 		this.#hash = createHash("sha256").update(options.stateFolder).digest("hex").slice(0, HASH_CHARACTERS);
 		this.#mark = `slipway-${this.#hash}`;
+		this.#ours = `blank-${this.#hash}-${randomUUID().slice(0, RUN_CHARACTERS)}-`;
 		this.#egressSubnet = options.egressSubnet;
 		this.#runFolder = runFolder;
-		this.#lifetime.use(kernelThread);
-		this.#lifetime.defer(() => kernelThread.run("unmount", { targets: [runFolder] }));
 		for (const folder of ["networks", "bundles", "tmp", "state", "etc"]) mkdirSync(join(runFolder, folder));
 		writeEtc(join(runFolder, "etc"));
 		this.#reaper = this.#lifetime.use(new ChildReaper(this.#clock));
@@ -147,7 +161,8 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		);
 		this.#lifetime.defer(async () => (await this.#egress)?.[Symbol.asyncDispose]());
 		const rootFolder = makeBlankRoot(join(runFolder, "blank"));
-		const launcherFile = openSync(join(rootFolder, LAUNCHER), "r");
+		// User 0 of a sandbox owns the file as well: what all sandboxes run nobody may write to (CVE-2019-5736).
+		const launcherFile = sealedCopy(join(rootFolder, LAUNCHER));
 		this.#lifetime.defer(() => closeSync(launcherFile));
 		this.#blankHost = {
 			commands: this.#commands,
@@ -201,15 +216,17 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		const disk = kept.disk;
 		if (!disk) throw new Error(`Sandbox ${spec.id} has no disk to keep`);
 		kept.disk = undefined;
+		let program: string;
 		try {
 			await old[Symbol.asyncDispose]();
+			program = checkImage(spec);
 		} catch (error) {
 			await this.#disks.remove(disk);
 			throw error;
 		}
 		this.#sandboxes.set(spec.id, "creating");
 		try {
-			return await this.#createOrNothing(spec, checkImage(spec), undefined, disk);
+			return await this.#createOrNothing(spec, program, undefined, disk);
 		} finally {
 			if (this.#sandboxes.get(spec.id) === "creating") this.#sandboxes.delete(spec.id);
 		}
@@ -236,7 +253,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 			throw signal.reason;
 		} catch (error) {
 			await lifetime[Symbol.asyncDispose]();
-			throw error;
+			throw fromSystemError(error, "making a sandbox");
 		}
 	}
 
@@ -293,7 +310,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 	}
 
 	async #makeBlankNow(egress: boolean): Promise<BlankSandbox> {
-		const id = `blank-${this.#hash}-${this.#nextBlank++}`;
+		const id = `${this.#ours}${this.#nextBlank++}`;
 		const cgroupName = join(this.#mark, id);
 		return BlankSandbox.create(this.#blankHost, {
 			id,
@@ -345,7 +362,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 
 	/** Everything bears the mark of the state folder; what is in our own mount namespace went with the earlier process. */
 	async reap(): Promise<number> {
-		const orphans = this.#cgroups.children(this.#mark).filter((id) => !this.#sandboxes.has(id));
+		const orphans = this.#cgroups.children(this.#mark).filter((id) => !id.startsWith(this.#ours));
 		await Promise.all(
 			orphans.map(async (id) => {
 				const group = this.#cgroups.group(join(this.#mark, id));
@@ -368,8 +385,9 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		// Creates under way see `#disposed` no more.
 		await Promise.allSettled(this.#creating);
 		const sandboxes = [...this.#sandboxes.values()].filter((sandbox) => sandbox !== "creating");
-		await Promise.all(sandboxes.map((sandbox) => sandbox[Symbol.asyncDispose]()));
+		const ends = await Promise.allSettled(sandboxes.map((sandbox) => sandbox[Symbol.asyncDispose]()));
 		await this.#lifetime[Symbol.asyncDispose]();
+		for (const end of ends) if (end.status === "rejected") throw end.reason;
 	}
 }
 
@@ -384,28 +402,4 @@ function endpointVariable({ endpoint }: SandboxSpec): Readonly<Record<string, st
 
 function environmentOf(...sources: readonly Readonly<Record<string, string>>[]): string[] {
 	return Object.entries(Object.assign({}, ...sources)).map(([name, value]) => `${name}=${value}`);
-}
-
-/** What a blank sandbox has for its root: mount points and the launcher. */
-function makeBlankRoot(folder: string): string {
-	for (const name of [...mountPoints.directories, STAGE.slice(1)]) mkdirSync(join(folder, name), { recursive: true });
-	for (const name of mountPoints.files) writeFileSync(join(folder, name), "");
-	const launcher = launcherProgram(process.arch);
-	if (!launcher) throw new SlipwayError("UNSUPPORTED", `Sandboxes are not supported on ${process.arch}`);
-	writeFileSync(join(folder, LAUNCHER), launcher, { mode: 0o755 });
-	return folder;
-}
-
-/** Its mounts are handed on to the mount namespaces that have a part of it. */
-function makeSharedFolder(folder: string): string {
-	mkdirSync(folder, { mode: 0o700 });
-	mount(folder, folder, "none", MS_BIND);
-	mount("none", folder, "none", MS_SHARED);
-	return folder;
-}
-
-function writeEtc(folder: string): void {
-	writeFileSync(join(folder, "hosts"), "127.0.0.1 localhost sandbox.localdomain sandbox\n");
-	writeFileSync(join(folder, "hostname"), "sandbox\n");
-	writeFileSync(join(folder, "resolv.conf"), "");
 }

@@ -134,11 +134,14 @@ export class OciSandbox implements Sandbox {
 	async kill(): Promise<SandboxExit> {
 		if (!this.#killed) {
 			this.#killed = true;
-			this.#readStats();
-			for (const process of [this.#main, ...this.#others]) process.willKill();
-			this.#parts.network.holder.kill();
-			// Only then does version 1 of the freezer let go of what was frozen.
-			this.#thaw();
+			try {
+				this.#readStats();
+			} finally {
+				for (const process of [this.#main, ...this.#others]) process.willKill();
+				this.#parts.network.holder.kill();
+				// Only then does version 1 of the freezer let go of what was frozen.
+				this.#thaw();
+			}
 		}
 		return this.exited;
 	}

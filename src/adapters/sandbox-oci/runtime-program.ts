@@ -13,7 +13,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Clock } from "../../base/clock.ts";
-import { SlipwayError, systemCode } from "../../base/error.ts";
+import { fromSystemError, SlipwayError, systemCode } from "../../base/error.ts";
 import type { PosixSpawnInput } from "../../base/posix-spawn.ts";
 import { sealedCopy } from "../../base/sealed-copy.ts";
 import { OOM_SCORE_ADJUST } from "./bundle.ts";
@@ -80,7 +80,9 @@ export class RuntimeCommands implements Disposable {
 		writeFileSync(processFile, JSON.stringify(process));
 		const args = ["exec", "--detach", "--pid-file", pidFile, "--process", processFile, ...preserve(files), id];
 		await this.#run(args, folder, files);
-		return Number(readFileSync(pidFile, "utf8"));
+		const pid = Number(readFileSync(pidFile, "utf8"));
+		dieFirst(pid);
+		return pid;
 	}
 
 	/**
@@ -110,7 +112,6 @@ export class RuntimeCommands implements Disposable {
 			env: { ...TOOL_ENVIRONMENT, _LIBCONTAINER_STATEDIR: folder },
 			fds: ["ignore", files?.stdout ?? "ignore", files?.stderr ?? "ignore", ...(files?.further ?? [])],
 		});
-		dieFirst(pid);
 		const cancel = this.#clock.after(TIMEOUT_MS, () => process.kill(pid, "SIGKILL"));
 		const ended = await exited.finally(cancel);
 		if (ended.code === 0) return;
@@ -125,6 +126,8 @@ export class RuntimeCommands implements Disposable {
 		try {
 			return spawnProgram(this.#reaper, program);
 		} catch (error) {
+			const known = fromSystemError(error, `starting ${this.#program.name}`);
+			if (known !== error) throw known;
 			throw new SlipwayError("UNAVAILABLE", `Could not run ${this.#program.path}`, {
 				cause: error,
 				hint: "Run `slipway doctor`",
@@ -137,7 +140,7 @@ function preserve({ further }: ProgramFiles): string[] {
 	return ["--preserve-fds", `${further.length}`];
 }
 
-/** What it starts inherits that; crun's exec forgets the program's own (1.8). */
+/** crun's exec forgets what it is told of that (1.8). Nothing of the image runs in the process yet, and what it starts inherits it. */
 function dieFirst(pid: number): void {
 	try {
 		writeFileSync(`/proc/${pid}/oom_score_adj`, `${OOM_SCORE_ADJUST}`);

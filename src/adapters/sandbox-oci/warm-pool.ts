@@ -32,6 +32,7 @@ export class WarmPool<T> implements AsyncDisposable {
 	#cancelRefill: (() => void) | undefined;
 	#cancelSweep: () => void = () => {};
 	#disposed = false;
+	readonly #lettingGo = new Set<Promise<void>>();
 
 	constructor(options: WarmPoolOptions<T>) {
 		this.#options = options;
@@ -87,7 +88,10 @@ export class WarmPool<T> implements AsyncDisposable {
 
 	#letGo(item: T): void {
 		const { destroy, log, name } = this.#options;
-		destroy(item).catch((error: unknown) => log.error(`Could not remove ${name} that was not needed`, { error }));
+		const going = destroy(item)
+			.catch((error: unknown) => log.error(`Could not remove ${name} that was not needed`, { error }))
+			.finally(() => this.#lettingGo.delete(going));
+		this.#lettingGo.add(going);
 	}
 
 	/** One at a time: whoever runs meanwhile keeps the other CPUs. */
@@ -123,6 +127,7 @@ export class WarmPool<T> implements AsyncDisposable {
 		this.#cancelRefill?.();
 		this.#cancelSweep();
 		await this.#work;
-		await Promise.all(this.#ready.splice(0).map(this.#options.destroy));
+		const ends = await Promise.allSettled([...this.#lettingGo, ...this.#ready.splice(0).map(this.#options.destroy)]);
+		for (const end of ends) if (end.status === "rejected") throw end.reason;
 	}
 }
