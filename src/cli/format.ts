@@ -1,5 +1,5 @@
 /** Text for people: tables, sizes, ages, colours. */
-import type { ColdStart } from "../client/schema.ts";
+import type { ColdStart, Spares } from "../client/schema.ts";
 
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
 	const all = [header, ...rows];
@@ -67,6 +67,11 @@ export function formatColdStart(coldStart: ColdStart): string {
 		`first poll ${formatMs(firstPollMs)}`,
 	];
 	return `${formatMs(queueMs + sandboxMs + processMs + initMs + firstPollMs)}: ${stages.join(", ")}`;
+}
+
+/** `created auto, initialized off` */
+export function formatSpares({ created, initialized }: Spares): string {
+	return `created ${created === 0 ? "off" : created}, initialized ${initialized === 0 ? "off" : initialized}`;
 }
 
 /** `5m`, `1h`, `90` (seconds), `2d`; undefined when it is none of these. */

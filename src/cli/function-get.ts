@@ -1,5 +1,5 @@
 import type { FunctionView } from "../client/schema.ts";
-import { formatBytes, formatColdStart, formatTime, table } from "./format.ts";
+import { formatBytes, formatColdStart, formatSpares, formatTime, table } from "./format.ts";
 import { type Call, exitCodes, jsonOption, type Verb } from "./verb.ts";
 
 export const verb: Verb = {
@@ -40,11 +40,11 @@ export function describe(fn: FunctionView): string {
 		["/tmp", `${fn.tmpMiB} MiB`],
 		["role", fn.role],
 		["log group", fn.logGroup],
-		["spares", `${fn.spares.created} created, ${fn.spares.initialized} initialized`],
+		["spares", formatSpares(fn.spares)],
 		["changed", formatTime(fn.lastModifiedMs)],
 		["events", eventsOf(fn.usage)],
 		["cold starts", String(fn.usage.coldStarts)],
-		...(fn.usage.lastColdStart ? [["last of them", formatColdStart(fn.usage.lastColdStart)]] : []),
+		...(fn.usage.lastColdStart ? [["last cold start", formatColdStart(fn.usage.lastColdStart)]] : []),
 		...Object.entries(fn.environment).map(([key, value]) => ["env", `${key}=${value}`]),
 		...Object.entries(fn.tags).map(([key, value]) => ["tag", `${key}=${value}`]),
 	];

@@ -4,7 +4,7 @@ export const verb: Verb = {
 	usage: "function stop NAME...",
 	summary: "Let functions go to zero now, as their idle time would",
 	details:
-		"Ends every sandbox of the function that waits for an event, spares too. Sandboxes at work finish their event, and " +
+		"Ends every sandbox of the function that waits for an event, spares too. Sandboxes at work finish their event, and\n" +
 		"provisioned concurrency stays. The next event is a cold start.",
 	positionals: [1, Number.POSITIVE_INFINITY],
 	options: jsonOption,

@@ -9,7 +9,8 @@ export const verb: Verb = {
 	summary: "Invoke a function, wait, and print its answer",
 	details:
 		"A qualifier is a version's number or an alias. Without an event the function gets {}. The answer goes to standard\n" +
-		"output as the function wrote it, everything else to standard error, with the stages of a cold start if it had one. The exit code is 3 when the function answered with an error.",
+		"output as the function wrote it, everything else to standard error, with the stages of a cold start if it had one.\n" +
+		"The exit code is 3 when the function answered with an error.",
 	positionals: [1, 1],
 	options: {
 		data: { type: "string", short: "d", value: "JSON", description: "The event" },

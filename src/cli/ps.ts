@@ -23,7 +23,7 @@ async function ps({ context, values }: Call): Promise<number> {
 		sandbox.version === "$LATEST" ? sandbox.functionName : `${sandbox.functionName}:${sandbox.version}`,
 		stateOf(sandbox),
 		formatDuration(now - sandbox.startedMs),
-		`${formatDuration(now - sandbox.lastUsedMs)} ago`,
+		sandbox.invocations === 0 ? "-" : `${formatDuration(now - sandbox.lastUsedMs)} ago`,
 		sandbox.startMs === undefined ? "-" : formatMs(sandbox.startMs),
 		String(sandbox.invocations),
 		`${sandbox.memoryBytes === undefined ? "?" : formatBytes(sandbox.memoryBytes)} of ${sandbox.memoryMiB} MiB`,

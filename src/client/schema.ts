@@ -1,5 +1,7 @@
 /** The native API's shapes. The client imports their types and nothing else; the OpenAPI document is made from them. */
+
 import { z } from "zod";
+import { maxSpares } from "./limits.ts";
 
 const ms = z.number().describe("Milliseconds since the epoch");
 const bytes = z.int().nonnegative();
@@ -25,7 +27,7 @@ const imageConfigSchema = z.object({
 	workingDirectory: z.string().optional(),
 });
 
-const spareCount = z.union([z.int().min(0).max(100), z.literal("auto")]);
+const spareCount = z.union([z.int().min(0).max(maxSpares), z.literal("auto")]);
 export const sparesSchema = z.strictObject({
 	created: spareCount.describe("Sandboxes that are made and run nothing yet, for each version in use"),
 	initialized: spareCount.describe("Sandboxes whose init has run ahead of any event, for each version in use"),

@@ -32,6 +32,14 @@ for (const [headers, expected] of cases)
 	test(`${JSON.stringify(headers).slice(0, 100)} is ${expected.slice(0, 40)}…`, () =>
 		assert.equal(of(headers), expected));
 
+const zeroIds: [Record<string, string>, string][] = [
+	[{ "x-amzn-trace-id": `Root=1-00000000-${"0".repeat(24)};Sampled=1` }, `Root=1-65a00000-${"ab".repeat(12)}`],
+	[{ "x-amzn-trace-id": `Root=1-a-b;Parent=${"0".repeat(16)}` }, `Root=1-a-b;Parent=${"ab".repeat(8)}`],
+	[{ traceparent: w3c.replace("53995c3f42cd8ad8", "0".repeat(16)) }, `Root=1-65a00000-${"ab".repeat(12)}`],
+];
+for (const [headers, expected] of zeroIds)
+	test(`Zeros are no id: ${JSON.stringify(headers)}`, () => assert.ok(of(headers).startsWith(`${expected};`)));
+
 const recorded: [Record<string, string>, string][] = [
 	[{}, `Root=1-65a00000-${"ab".repeat(12)};Sampled=1`],
 	[{ "x-amzn-trace-id": "Root=1-a-b" }, "Root=1-a-b;Sampled=1"],

@@ -7,6 +7,8 @@ const maxLength = 512;
 const root = /^[\w.:-]{1,64}$/;
 const parent = /^[0-9a-f]{16}$/;
 const traceparent = /^00-([0-9a-f]{8})([0-9a-f]{24})-([0-9a-f]{16})-([0-9a-f]{2})$/;
+/** No trace and no span has such an id (https://www.w3.org/TR/trace-context/#trace-id); a collector may refuse a batch for one. */
+const zeros = /^(?:1-)?[0-]+$/;
 
 /**
  * `Root=1-…;Parent=…;Sampled=…` for one request. The caller's own X-Amzn-Trace-Id goes first: its root is kept, parts that
@@ -25,7 +27,7 @@ export function traceIdOf(
 	const own = fromXRay(header("x-amzn-trace-id"), ids, recorded);
 	if (own !== undefined) return own;
 	const [, time, rest, span, flags = "0"] = traceparent.exec(header("traceparent") ?? "") ?? [];
-	if (time !== undefined && rest !== undefined && !/^0+$/.test(time + rest))
+	if (time !== undefined && rest !== undefined && span !== undefined && !zeros.test(time + rest) && !zeros.test(span))
 		return `Root=1-${time}-${rest};Parent=${span};Sampled=${Number.parseInt(flags, 16) & 1}`;
 	const seconds = Math.floor(nowMs / 1000)
 		.toString(16)
@@ -42,11 +44,12 @@ function fromXRay(header: string | undefined, ids: Pick<Ids, "hex">, recorded: b
 		if (key !== undefined && value !== undefined) parts.set(key[0]!.toUpperCase() + key.slice(1), value);
 	}
 	const { Root, Parent = "", Sampled = "", Self: _, ...others } = Object.fromEntries(parts);
-	if (Root === undefined || !root.test(Root)) return undefined;
+	if (Root === undefined || !root.test(Root) || zeros.test(Root)) return undefined;
+	const hasParent = parent.test(Parent) && !zeros.test(Parent);
 	const sampled = Sampled === "1" || (recorded && Sampled !== "0");
 	const line = [
 		`Root=${Root}`,
-		...(parent.test(Parent) ? [`Parent=${Parent}`] : recorded && sampled ? [] : [`Parent=${ids.hex(8)}`]),
+		...(hasParent ? [`Parent=${Parent}`] : recorded && sampled ? [] : [`Parent=${ids.hex(8)}`]),
 		`Sampled=${sampled ? 1 : 0}`,
 		...Object.entries(others).map(([key, value]) => `${key}=${value}`),
 	];

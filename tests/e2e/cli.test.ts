@@ -67,7 +67,7 @@ test("With a daemon", async (context) => {
 		assert.deepEqual([state, usage.coldStarts, usage.lastColdStart.initMs], ["Active", usage.invocations, 2.25]);
 		assert.match(
 			(await run("function", "get", "hello")).out,
-			/\ncold starts +\d+\nlast of them +6\.1 ms: queue 0\.25 ms, /,
+			/\ncold starts +\d+\nlast cold start +6\.1 ms: queue 0\.25 ms, /,
 		);
 		const exists = await run("function", "create", "hello", "--image", "x");
 		assert.equal(exists.code, exitCodes.failed);
@@ -79,18 +79,21 @@ test("With a daemon", async (context) => {
 		);
 		assert.match((await run("function", "create", "x", "-i", "y", "-m", "lots")).err, /--memory is 'lots'/);
 		const spares = (...options: string[]) => run("function", "spares", "hello", ...options);
-		assert.equal((await spares()).out, "hello: auto created, auto initialized\n");
-		assert.equal((await spares("--created", "off", "--initialized", "2")).out, "hello: 0 created, 2 initialized\n");
+		assert.equal((await spares()).out, "hello: created auto, initialized auto\n");
+		assert.equal((await spares("--created", "off", "--initialized", "2")).out, "hello: created off, initialized 2\n");
 		assert.deepEqual(JSON.parse((await spares("--created", "auto", "--json")).out), {
 			created: "auto",
 			initialized: 2,
 		});
-		assert.match(
-			(await spares("--created", "many")).err,
-			/--created is 'many': it must be a whole number, auto or off/,
-		);
-		assert.equal((await spares("--created", "101")).code, exitCodes.failed);
-		assert.match((await run("function", "get", "hello")).out, /\nspares +auto created, 2 initialized\n/);
+		for (const count of ["many", "101", "99999", "1.5"]) {
+			const { code, err } = await spares("--created", count);
+			assert.equal(code, exitCodes.usage);
+			assert.ok(
+				err.startsWith(`slipway: --created is '${count}': it must be a number from 0 to 100, auto or off\n`),
+				err,
+			);
+		}
+		assert.match((await run("function", "get", "hello")).out, /\nspares +created auto, initialized 2\n/);
 		assert.deepEqual(await run("function", "stop", "hello"), { code: 0, out: "hello: 1 sandbox stopped\n", err: "" });
 		assert.equal((await run("function", "stop", "nope")).code, exitCodes.notFound);
 		await run("function", "create", "gone", "--image", "x");

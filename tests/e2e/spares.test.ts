@@ -89,14 +89,14 @@ describe("spares of a real daemon", { skip }, () => {
 		const { stdout } = await run(slipwayPath, ["function", "spares", "asked", "--created", "1", "--initialized", "2"], {
 			env: { ...daemon.awsEnv, SLIPWAY_HOME: daemon.home },
 		});
-		assert.equal(stdout, "asked: 1 created, 2 initialized\n");
+		assert.equal(stdout, "asked: created 1, initialized 2\n");
 		await until(async () => (await waiting("asked")).length === 2, "two to be initialized");
 		for (const { initializationType, memoryBytes = 0 } of await waiting("asked")) {
 			assert.equal(initializationType, "on-demand");
 			assert.ok(memoryBytes > 0, "its memory is shown");
 		}
 		const ps = await run(slipwayPath, ["ps"], { env: { ...daemon.awsEnv, SLIPWAY_HOME: daemon.home } });
-		assert.equal(ps.stdout.match(/asked +frozen \(pre-initialized\)/g)?.length, 2);
+		assert.equal(ps.stdout.match(/asked +frozen \(pre-initialized\) +\d+s +- /g)?.length, 2);
 		const burst = await Promise.all([invoke("asked"), invoke("asked")]);
 		for (const { coldStart, report } of burst) {
 			assert.equal(coldStart, undefined, "nobody waited for it");

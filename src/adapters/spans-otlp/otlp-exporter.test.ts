@@ -194,6 +194,7 @@ test("What a collector refuses for good is not sent again, nor what it refuses i
 		(response) => response.writeHead(400).end("no"),
 		(response) => response.end(JSON.stringify(partial)),
 		(response) => response.end("fine"),
+		(response) => response.end('{"partialSuccess":{"rejectedSpans":"99"}}'),
 	];
 	const { requests, url } = await collector(t, (response, received) => answers.shift()?.(response, received));
 	const { sink, lines } = exporter(url);
@@ -201,15 +202,16 @@ test("What a collector refuses for good is not sent again, nor what it refuses i
 		[3, 0, 3],
 		[5, 3, 5],
 		[1, 4, 5],
+		[2, 4, 7],
 	] as const) {
 		sink.send(many(sent));
 		await until(() => sink.counts.exported === exported && sink.counts.dropped === dropped);
 		assert.deepEqual(sink.counts, { exported, dropped });
 	}
-	assert.equal(requests.length, 3);
+	assert.equal(requests.length, 4);
 	await sink[Symbol.asyncDispose]();
 	assert.equal(lines[0]?.reason, "The collector answered 400");
-	assert.equal(lines.at(-1)?.reason, "The collector refused them: too old");
+	assert.equal(lines.at(-1)?.reason, "The collector refused them: ");
 });
 
 test("A collector that is down, or takes for ever, holds up nothing: not the sender, nor the end", async (t) => {
@@ -240,4 +242,20 @@ test("A collector that comes back gets what waited", async (t) => {
 	await until(() => sink.counts.exported === 700);
 	assert.deepEqual(sink.counts, { exported: 700, dropped: 0 });
 	await sink[Symbol.asyncDispose]();
+});
+
+test("Long texts are cut before they wait: a function says what its error is called", async (t) => {
+	const { requests, url } = await collector(t);
+	const { sink } = exporter(url);
+	const [span] = many(1);
+	const text = "é".repeat(1024 * 1024);
+	sink.send([{ ...span!, attributes: { "error.type": text, count: 3 }, error: text }]);
+	await sink[Symbol.asyncDispose]();
+	const [sent] = requests[0]!.spans as unknown as [Record<string, unknown>];
+	const cut = `${"é".repeat(1024)}…`;
+	assert.deepEqual(sent.attributes, [
+		{ key: "error.type", value: { stringValue: cut } },
+		{ key: "count", value: { intValue: "3" } },
+	]);
+	assert.deepEqual(sent.status, { code: 2, message: cut });
 });

@@ -5,7 +5,7 @@
  */
 import type { Clock } from "../../base/clock.ts";
 import type { Log } from "../../base/log.ts";
-import type { Span, SpanSink } from "../../core/trace/span.ts";
+import type { Span, SpanSink, SpanValue } from "../../core/trace/span.ts";
 import { exportRequest, type Resource } from "./otlp-json.ts";
 
 export interface OtlpOptions {
@@ -36,6 +36,8 @@ const flushMs = 3000;
 const quietMs = 60_000;
 /** Of the collector's answer, bytes: it says how many spans it refused. */
 const maxAnswer = 64 * 1024;
+/** Characters of an attribute or an error's message: more is no name of anything. */
+const maxTextLength = 1024;
 /** Those that OTLP calls worth another try. */
 const retryable: readonly number[] = [429, 502, 503, 504];
 
@@ -65,7 +67,7 @@ export class OtlpExporter implements SpanSink, AsyncDisposable {
 
 	send(spans: readonly Span[]): void {
 		const room = this.#closing.signal.aborted ? 0 : maxQueued - this.#queue.length;
-		for (let index = 0; index < Math.min(room, spans.length); index++) this.#queue.push(spans[index]!);
+		for (let index = 0; index < Math.min(room, spans.length); index++) this.#queue.push(bounded(spans[index]!));
 		if (spans.length > room) this.#drop(spans.length - Math.max(0, room), "More came than the collector takes");
 		if (this.#sending) return;
 		if (this.#queue.length >= maxBatch) this.#start();
@@ -101,8 +103,9 @@ export class OtlpExporter implements SpanSink, AsyncDisposable {
 		for (let tried = 1; ; tried++) {
 			const outcome = await this.#post(body);
 			if (outcome.kind === "taken") {
-				this.counts.exported += batch.length - outcome.rejected;
-				return this.#drop(outcome.rejected, outcome.reason);
+				const rejected = Math.min(outcome.rejected, batch.length);
+				this.counts.exported += batch.length - rejected;
+				return this.#drop(rejected, outcome.reason);
 			}
 			const last = tried >= maxTries || this.#closing.signal.aborted;
 			if (outcome.kind === "refused" || last) return this.#drop(batch.length, outcome.reason);
@@ -150,6 +153,20 @@ export class OtlpExporter implements SpanSink, AsyncDisposable {
 		this.#unreported = 0;
 		this.#quietUntil = now + quietMs;
 	}
+}
+
+/** What a function called its error can have a megabyte, and two thousand spans wait. */
+function bounded(span: Span): Span {
+	const { error } = span;
+	const attributes: Record<string, SpanValue | undefined> = { ...span.attributes };
+	for (const [key, value] of Object.entries(attributes)) if (typeof value === "string") attributes[key] = cut(value);
+	return { ...span, attributes, ...(error !== undefined && { error: cut(error) }) };
+}
+
+function cut(text: string): string {
+	if (text.length <= maxTextLength) return text;
+	// Through bytes: a slice would hold on to the whole text.
+	return `${Buffer.from(text.slice(0, maxTextLength)).toString()}…`;
 }
 
 async function readStart(response: Response): Promise<string> {

@@ -232,6 +232,75 @@ describe("a runtime's connection", () => {
 		assert.match((await client.answers(1))[0] ?? "", /Lambda-Runtime-Aws-Request-Id: r\r\n/);
 	});
 
+	it("reads on only as fast as its answers are taken", async () => {
+		await using test = await new TestSession().listen();
+		const seen = watch(test);
+		const client = await waiting(test);
+		const bytes = 1024 * 1024;
+		const polls = 30;
+		client.socket.pause();
+		test.session.deliver(testEvent("r", "x".repeat(bytes)));
+		for (let poll = 1; poll < polls; poll++) {
+			client.socket.write(nextRequest);
+			await sleep(2);
+		}
+		// What the system's own buffers take of them.
+		assert.ok(seen.plain + seen.other < polls / 2, `${seen.plain} and ${seen.other} polls were answered unread`);
+		let received = client.received.length;
+		client.socket.removeAllListeners("data").on("data", (chunk: Buffer) => {
+			received += chunk.length;
+		});
+		client.socket.resume();
+		await until(() => received > polls * bytes);
+		await until(() => seen.plain + seen.other === polls);
+	});
+
+	/** Not plain, and means nothing. */
+	const viaHttp = nextRequest.replace("\r\n\r\n", "\r\nTE: trailers\r\n\r\n");
+	const undated = (answer: string | undefined) => answer?.replace(/^Date: .*$/m, "Date: …");
+
+	it("gives an event, a refusal and a failure byte for byte as node:http does", async () => {
+		await using test = await new TestSession().listen();
+		const seen = watch(test);
+		const plain = await waiting(test);
+		test.session.deliver(testEvent("r", '{"ä":1}'));
+		const event = (await plain.answers(1))[0];
+		const other = await Client.open(test.port);
+		other.socket.write(viaHttp);
+		assert.equal(undated((await other.answers(1))[0]), undated(event));
+
+		test.session.runtime.next = () => assert.fail("a mistake of ours");
+		plain.socket.write(nextRequest);
+		other.socket.write(viaHttp);
+		const [failed] = await plain.answers(1);
+		assert.equal(statusOf(failed), 500);
+		assert.equal(undated((await other.answers(1))[0]), undated(failed));
+		assert.deepEqual(seen, { plain: 1, other: 1 });
+
+		await using broken = await new TestSession().listen();
+		await broken.runtime("POST", "init/error", "{}");
+		const answers = [];
+		for (const request of [nextRequest, viaHttp]) {
+			const client = await Client.open(broken.port);
+			client.socket.write(request);
+			answers.push(undated((await client.answers(1))[0]));
+		}
+		assert.equal(statusOf(answers[0]), 403);
+		assert.equal(answers[0], answers[1]);
+	});
+
+	it("a mistake of ours in an answer costs that answer, not the daemon", async () => {
+		for (const headers of ["", "TE: trailers\r\n"]) {
+			await using test = await new TestSession().listen();
+			const client = await waiting(test);
+			test.session.deliver(testEvent("r"));
+			await client.answers(1);
+			test.seen.responses.push = () => assert.fail("a mistake of ours");
+			client.socket.write(answerRequest("r", "{}", headers));
+			assert.equal(statusOf((await client.answers(1))[0]), 500);
+		}
+	});
+
 	it("survives seeded nonsense on a hundred connections", async () => {
 		await using test = await new TestSession().listen();
 		const seed = 20261121;

@@ -16,6 +16,8 @@ export interface RuntimeConnectionDeps {
 	clock: Pick<Clock, "now">;
 	/** Takes over the connection, with what it has sent and nobody has read put back. */
 	otherwise: (socket: Socket) => void;
+	/** Answers a request that we failed at: it costs this one its answer and nobody else anything. */
+	failed: (error: unknown, reply: Reply) => void;
 }
 
 const nextLine = Buffer.from("GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n");
@@ -50,8 +52,11 @@ export class RuntimeConnection {
 	}
 
 	#onData = (chunk: Buffer): void => {
-		// It sends its next request before it has its answer.
-		if (this.#reply && !this.#reply.headersSent) this.#putBack(chunk);
+		const reply = this.#reply;
+		// It sends its next request before it has its answer, …
+		if (reply && !reply.headersSent) this.#putBack(chunk, (goOn) => reply.whenSent(goOn));
+		// … or asks again and again and reads nothing: what it does not take would pile up here.
+		else if (this.#socket.writableNeedDrain) this.#putBack(chunk, (goOn) => this.#socket.once("drain", goOn));
 		else if (!this.#isNext(chunk) && !this.#isAnswer(chunk)) this.#handOver(chunk);
 	};
 
@@ -64,7 +69,7 @@ export class RuntimeConnection {
 			if (bodyLength(headers) !== 0) return false;
 			this.#nextHeaders = headers;
 		}
-		this.#runtime.next(this.#newReply());
+		this.#serve((reply) => this.#runtime.next(reply));
 		return true;
 	}
 
@@ -86,19 +91,24 @@ export class RuntimeConnection {
 		}
 		const id = text.slice(0, idEnd);
 		if (chunk.length !== headEnd + this.#answerLength || !this.#runtime.takesWhole(id)) return false;
-		this.#runtime.whole(chunk.subarray(headEnd), this.#newReply());
+		this.#serve((reply) => this.#runtime.whole(chunk.subarray(headEnd), reply));
 		return true;
 	}
 
-	#newReply(): PlainReply {
-		this.#reply = new PlainReply(this.#socket, this.#deps.clock);
-		return this.#reply;
+	#serve(answer: (reply: Reply) => void): void {
+		const reply = new PlainReply(this.#socket, this.#deps.clock);
+		this.#reply = reply;
+		try {
+			answer(reply);
+		} catch (error) {
+			this.#deps.failed(error, reply);
+		}
 	}
 
-	#putBack(chunk: Buffer): void {
+	#putBack(chunk: Buffer, when: (goOn: () => void) => void): void {
 		this.#socket.pause();
 		this.#socket.unshift(chunk);
-		this.#reply?.whenSent(() => this.#socket.resume());
+		when(() => this.#socket.resume());
 	}
 
 	#handOver(chunk: Buffer): void {
@@ -187,6 +197,7 @@ const reasons: Readonly<Record<number, string>> = {
 	400: "Bad Request",
 	403: "Forbidden",
 	413: "Payload Too Large",
+	500: "Internal Server Error",
 };
 
 /** IMF-fixdate (RFC 9110, 5.6.7), made once a second. */

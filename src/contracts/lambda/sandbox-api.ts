@@ -12,7 +12,7 @@ import { http } from "../../base/http.ts";
 import type { Ids } from "../../base/ids.ts";
 import type { Log } from "../../base/log.ts";
 import type { SessionListener, SessionSetup } from "../../core/invocation/function-contract.ts";
-import { apiErrors, sendError } from "./api-http.ts";
+import { apiErrors, type Reply, sendError } from "./api-http.ts";
 import { maxHeaderBytes, type StreamingLimits } from "./limits.ts";
 import { RuntimeConnection } from "./runtime-connection.ts";
 import { SandboxSession } from "./sandbox-session.ts";
@@ -94,6 +94,7 @@ export class SandboxApi {
 						this.#sessions.set(socket, session);
 						this.#server.emit("connection", socket);
 					},
+					failed: this.#failed,
 				});
 			},
 		});
@@ -105,12 +106,18 @@ export class SandboxApi {
 			response.destroy();
 			return;
 		}
-		const work = route(session, request, response);
-		work?.catch((error: unknown) => {
-			this.#options.log.error("A sandbox's request failed", { error, url: request.url });
-			sendError(response, apiErrors.internal);
-		});
+		const failed = (error: unknown) => this.#failed(error, response);
+		try {
+			route(session, request, response)?.catch(failed);
+		} catch (error) {
+			failed(error);
+		}
 	}
+
+	#failed = (error: unknown, response: Reply): void => {
+		this.#options.log.error("A sandbox's request failed", { error });
+		sendError(response, apiErrors.internal);
+	};
 }
 
 /** Answers one request of a session's sandbox; rejects only for our own mistakes. */

@@ -172,7 +172,7 @@ const readSignedHeaders = remembered((text): readonly string[] => {
 });
 
 /** Clients sign many requests in a second. */
-let lastTimestamp = "";
+let lastTimestamp: string | undefined;
 let lastTimeMs = 0;
 
 function parseTimestamp(text: string): number {
