@@ -37,6 +37,8 @@ export interface StartOptions {
 	env?: Record<string, string>;
 	/** Its log's lines: to this process's standard error, or nowhere. */
 	log?: "inherit" | "ignore";
+	/** A command that runs the one behind it, such as `prlimit --nofile=64`. */
+	prefix?: readonly string[];
 }
 
 export function defaultHome(): string {
@@ -57,7 +59,8 @@ export async function startDaemon(options: StartOptions = {}): Promise<LocalDaem
 	const { NODE_EXTRA_CA_CERTS: _, ...inherited } = process.env;
 	const env = { ...inherited, SLIPWAY_HOME: home, SLIPWAY_LISTEN: options.listen ?? "127.0.0.1:0", ...options.env };
 	const output = options.log ?? "ignore";
-	const child = spawn(program, ["up"], { env, stdio: ["ignore", output, output === "ignore" ? "pipe" : output] });
+	const [command = program, ...args] = [...(options.prefix ?? []), program, "up"];
+	const child = spawn(command, args, { env, stdio: ["ignore", output, output === "ignore" ? "pipe" : output] });
 	let complaint = "";
 	child.stderr?.setEncoding("utf8").on("data", (text: string) => {
 		complaint = (complaint + text).slice(-4_000);

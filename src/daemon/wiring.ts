@@ -92,7 +92,12 @@ async function openEngine(input: WireInput, storage: Storage, lifetime: Lifetime
 	const { store, blobs, rootfs, logs } = storage;
 	const { egress } = config;
 	const memory = new MachineMemory();
-	const memoryIsShort = () => nextPressure(noPressure, memory.observe(), clock.monotonic()).level !== "ample";
+	// Kept from look to look: what is given back near a limit would else be taken again at once.
+	let pressure = noPressure;
+	const memoryIsShort = () => {
+		pressure = nextPressure(pressure, memory.observe(), clock.monotonic());
+		return pressure.level !== "ample";
+	};
 	const runtime = lifetime.use(await openSandboxRuntime({ config, clock, log, memoryIsShort }));
 	const pins = new BlobPins();
 	const images = openImages(input, storage, pins, lifetime, (digest) => functions.runningImage(digest));

@@ -85,8 +85,9 @@ describe("kill -9 inside of a sandbox", { skip: missingForFunctionImages() ?? fa
 	test("between create and start: what stands ready goes, and the event gets another", async () => {
 		for (let round = 0; round < rounds; round++) {
 			assert.equal((await invoke("plain", { n: 0 })).outcome, "ok");
-			// A spare's main process is the runtime program's still.
-			const spares = found((name, line) => /^(crun|runc)/.test(name) && !line.includes("--bundle\0"));
+			// What stands ready waits in the launcher for what it is to become.
+			const spares = found((_, line) => line.startsWith("/launcher\0"));
+			assert.ok(spares.length > 0);
 			const all = [...spares, ...runtimes()];
 			for (const pid of round % 2 === 0 ? all : holders()) kill(pid);
 			await answered(invoke("plain", { n: 1 }), ["ok", "Runtime.ExitError"]);
@@ -130,7 +131,7 @@ describe("kill -9 inside of a sandbox", { skip: missingForFunctionImages() ?? fa
 			const answer = invoke("extended", { n: 1 });
 			const find =
 				round % 2 === 0
-					? () => found((name, line) => /^(crun|runc)/.test(name) && line.includes("exec\0"))
+					? () => found((_, line) => line.includes("\0exec\0--detach\0"))
 					: () => found((_, line) => line.includes("/opt/extensions/watcher"));
 			await killNext(answer, find, round);
 			const outcomes = ["ok", "ServiceException", "Extension.Crash", "Extension.LaunchError", "Runtime.ExitError"];
@@ -143,8 +144,7 @@ describe("kill -9 inside of a sandbox", { skip: missingForFunctionImages() ?? fa
 			assert.equal((await invoke("plain", { n: 0 })).outcome, "ok");
 			const crash = invoke("plain", { do: "exit", size: 1 });
 			const next = crash.then(() => invoke("plain", { n: 1 }));
-			const find =
-				round % 2 === 0 ? () => found((name, line) => /^(crun|runc)/.test(name) && line.includes("create\0")) : holders;
+			const find = round % 2 === 0 ? () => found((_, line) => line.includes("\0create\0--bundle\0")) : holders;
 			await killNext(next, find, round * 3);
 			await answered(crash, ["Runtime.ExitError"]);
 			await answered(next, ["ok", "ServiceException", "Runtime.ExitError"]);

@@ -9,12 +9,8 @@ import type { RootfsStore } from "../../src/core/image/rootfs-store.ts";
 import type { FunctionRevision } from "../../src/core/invocation/function-contract.ts";
 import type { InvocationResult } from "../../src/core/invocation/invocation.ts";
 import type { LogStore } from "../../src/core/log/log-store.ts";
-import {
-	Dispatcher,
-	type DispatcherDeps,
-	type DispatcherOptions,
-	type SandboxView,
-} from "../../src/engine/dispatch/dispatch.ts";
+import { Dispatcher, type DispatcherDeps, type DispatcherOptions } from "../../src/engine/dispatch/dispatch.ts";
+import type { SandboxView } from "../../src/engine/dispatch/sandbox-census.ts";
 import { type Script, SimulatedPlatform } from "./simulated-platform.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 

@@ -115,7 +115,8 @@ export function descriptorKinds(pid: number): Record<string, number> {
 /** One line for each thing that is still on the machine although the daemon has ended. */
 export async function remains(marks: Marks): Promise<string[]> {
 	const { stateFolder, mark } = marks;
-	const groups = inPrivateMounts(["find", "/sys/fs/cgroup", "-type", "d", "-name", mark]);
+	// Right below a hierarchy: what is deeper may be another daemon's and go while it is looked at.
+	const groups = inPrivateMounts(["find", "/sys/fs/cgroup", "-maxdepth", "2", "-type", "d", "-name", mark]);
 	// A disk's template is kept for the next start.
 	const disks = entries(join(stateFolder, "disks")).filter((name) => !/^template-\d+\.img$/.test(name));
 	const found: Record<string, string[]> = {

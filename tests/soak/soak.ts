@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type LocalDaemon, startDaemon } from "../../tools/local-daemon.ts";
+import { DaemonGroup } from "../faults/daemon-group.ts";
+import { ColdStarts, type ColdTally } from "./cold-starts.ts";
 import {
 	descriptorKinds,
 	type Inventory,
@@ -20,8 +22,12 @@ import { type Tally, Workload } from "./workload.ts";
 export interface SoakOptions {
 	/** That count, after those of the warm-up. */
 	invocations: number;
+	/** Of these a tenth fail; a tenth as many warm up. */
+	coldStarts: number;
 	/** They fill pools and caches and have code compiled; the comparison starts after them. */
 	warmUp: number;
+	/** Whether sandboxes have a way out: not where every range that they could use is taken. */
+	egress: boolean;
 	/** How memory may grow says nothing before it has levelled out, which short runs don't see. */
 	compareMemory: boolean;
 	onProgress: (line: string) => void;
@@ -31,6 +37,8 @@ export interface SoakReport {
 	invocations: number;
 	seconds: number;
 	tally: Tally;
+	coldSeconds: number;
+	cold: ColdTally;
 	before: Inventory;
 	/** At the end of the load, with the sandboxes that are idle then: shows that the look sees them. */
 	loaded: Inventory;
@@ -48,6 +56,10 @@ const settleMs = 30_000;
 /** A collection of garbage that is due comes within this time. */
 const memorySettleMs = 10_000;
 const pollMs = 250;
+/** Blank sandboxes, and disks, that the daemon keeps however short memory is. */
+const standingReady = 2;
+/** The holder of its process namespace and the launcher. */
+const processesOfBlank = 2;
 /** Kept of the daemon's log. */
 const maxComplaints = 50;
 
@@ -65,20 +77,24 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
 }
 
 async function soakIn(base: string, options: SoakOptions): Promise<SoakReport> {
-	const { invocations, warmUp, onProgress } = options;
+	const { invocations, warmUp, coldStarts, onProgress } = options;
 	const tmpFolder = join(base, "tmp");
 	await mkdir(tmpFolder);
+	using group = new DaemonGroup();
 	await using daemon = await startDaemon({
 		home: join(base, "home"),
-		env: { SLIPWAY_IDLE_TIMEOUT: String(idleTimeoutS), SLIPWAY_EGRESS: "1", TMPDIR: tmpFolder },
+		prefix: group.prefix,
+		env: { SLIPWAY_IDLE_TIMEOUT: String(idleTimeoutS), SLIPWAY_EGRESS: options.egress ? "1" : "0", TMPDIR: tmpFolder },
 	});
 	const complaints = complaintsOf(daemon);
 	const marks = marksOf(daemon.pid, daemon.home, tmpFolder);
 	const workload = await Workload.prepare(daemon);
+	const cold = await ColdStarts.prepare(daemon);
 	await workload.createFunctions();
 	const warm = await workload.run(warmUp, clients, progress(`warm-up of ${warmUp}`, marks.pid, onProgress));
 	await workload.deleteFunctions();
-	await emptied(marks);
+	const warmCold = await cold.run(Math.ceil(coldStarts / 10), onProgress);
+	await emptied(marks, group);
 	await sleep(options.compareMemory ? memorySettleMs : 0);
 	const before = await takeInventory(marks);
 	const descriptorsBefore = descriptorKinds(marks.pid);
@@ -89,13 +105,16 @@ async function soakIn(base: string, options: SoakOptions): Promise<SoakReport> {
 	const seconds = (performance.now() - started) / 1000;
 	const loaded = await takeInventory(marks);
 	await workload.deleteFunctions();
-	await emptied(marks);
+	const coldTally = await cold.run(coldStarts, onProgress);
+	await emptied(marks, group);
 	const after = await settled(marks, before, options.compareMemory);
 	const descriptorsAfter = descriptorKinds(marks.pid);
 
-	const problems = [...warm.examples, ...tally.examples].map((line) => `wrong answer to ${line}`);
+	const all = [warm, tally, warmCold, coldTally];
+	const problems = all.flatMap(({ examples }) => examples).map((line) => `wrong answer to ${line}`);
 	for (const kind of ["containers", "processes", "veths", "cgroups", "mounts"] as const)
-		if (loaded[kind] <= before[kind]) problems.push(`the look at ${kind} is blind: ${loaded[kind]} under load`);
+		if (loaded[kind] <= before[kind] && (kind !== "veths" || options.egress))
+			problems.push(`the look at ${kind} is blind: ${loaded[kind]} under load`);
 	for (const line of leftovers(before, after, options.compareMemory))
 		problems.push(`left behind while it runs: ${line}`);
 	if (after.fileDescriptors > before.fileDescriptors)
@@ -104,7 +123,17 @@ async function soakIn(base: string, options: SoakOptions): Promise<SoakReport> {
 	problems.push(...(await stop(daemon)));
 	for (const line of await remains(marks)) problems.push(`left behind after its end: ${line}`);
 	problems.push(...complaints.map((line) => `said by the daemon: ${line}`));
-	return { invocations, seconds, tally, before, loaded, after, problems };
+	return {
+		invocations,
+		seconds,
+		tally,
+		coldSeconds: coldTally.seconds,
+		cold: coldTally,
+		before,
+		loaded,
+		after,
+		problems,
+	};
 }
 
 /** Warnings and errors of the daemon's log from now on. */
@@ -136,12 +165,20 @@ function progress(goal: string, pid: number, onProgress: (line: string) => void)
 	};
 }
 
-/** Without functions there are no sandboxes; one that stays is left for the comparison to find. */
-async function emptied(marks: Marks): Promise<void> {
-	for (const until = performance.now() + settleMs; performance.now() < until; await sleep(pollMs)) {
-		const { containers, processes, namespaces, zombies } = await takeInventory(marks);
-		// A network that stands ready has a process that holds its process namespace.
-		if (containers + zombies === 0 && processes === namespaces) return;
+/**
+ * Without functions there are no sandboxes but blank ones, and where memory is short no more of these than always stand
+ * ready. What stays beyond that is left for the comparison to find.
+ */
+async function emptied(marks: Marks, group: DaemonGroup): Promise<void> {
+	try {
+		for (const until = performance.now() + settleMs; performance.now() < until; await sleep(pollMs)) {
+			group.makeMemoryShort();
+			const { containers, processes, zombies, loopDevices } = await takeInventory(marks);
+			const atRest = containers <= standingReady && loopDevices <= standingReady;
+			if (atRest && zombies === 0 && processes === containers * processesOfBlank) return;
+		}
+	} finally {
+		group.limitMemory();
 	}
 }
 

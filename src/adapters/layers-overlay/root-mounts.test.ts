@@ -76,6 +76,16 @@ describe("stacked roots", { skip }, () => {
 		});
 	});
 
+	it("are mounted again when another program has unmounted them", async () => {
+		const layers = [await unpack({ path: "kept", content: "x" })];
+		const first = await store.acquire(layers);
+		execFileSync("umount", ["-l", first.path]);
+		await stacked(layers, (at) => assert.equal(text(at("kept")), "x"));
+		execFileSync("umount", ["-l", first.path]);
+		await first.release();
+		await stacked(layers, (at) => assert.equal(text(at("kept")), "x"));
+	});
+
 	it("let higher layers replace and hide what lower ones have", async () => {
 		const low = await unpack(
 			{ path: "a/keep", content: "low" },

@@ -1,6 +1,6 @@
 /** Mounts stacks of layers read-only, once for all who hold the same one, and keeps some mounted for the next cold start. */
 import { createHash } from "node:crypto";
-import { closeSync, constants, mkdirSync, openSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { closeSync, constants, mkdirSync, openSync, readFileSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { join, relative } from "node:path";
 import { SlipwayError, systemCode } from "../../base/error.ts";
 import type { Log } from "../../base/log.ts";
@@ -30,6 +30,8 @@ interface MountedRoot {
 	folder: string;
 	path: string;
 	diffIds: readonly Digest[];
+	/** Of the mounted file system: another one there says that it was unmounted. */
+	device: number;
 	holders: number;
 	/** By folder: a root never changes. */
 	files: Map<string, Promise<readonly string[]>>;
@@ -52,6 +54,7 @@ export class RootMounts implements Disposable {
 		const diffIds = layers.map(({ diffId }) => diffId);
 		const key = createHash("sha256").update(diffIds.join("\n")).digest("hex").slice(0, 32);
 		const root = this.#roots.get(key) ?? this.#mount(key, layers);
+		if (deviceOf(root.path) !== root.device) this.#mountAgain(root, layers);
 		root.holders++;
 		let held = true;
 		return {
@@ -104,6 +107,7 @@ export class RootMounts implements Disposable {
 		const root: MountedRoot = {
 			folder,
 			path,
+			device: deviceOf(path),
 			diffIds: layers.map(({ diffId }) => diffId),
 			holders: 0,
 			files: new Map(),
@@ -112,12 +116,26 @@ export class RootMounts implements Disposable {
 		return root;
 	}
 
+	/** Somebody has unmounted it, or removed what it is made of: each start until the daemon's next one would fail. */
+	#mountAgain(root: MountedRoot, layers: readonly RootLayer[]): void {
+		this.#log.warn("A mounted root was taken away by another program; it is mounted again", { path: root.path });
+		rmSync(root.folder, { recursive: true, force: true });
+		mountStack(root.folder, root.path, layers);
+		root.device = deviceOf(root.path);
+		root.files.clear();
+	}
+
 	#unmount(key: string): void {
 		const root = this.#roots.get(key)!;
 		this.#roots.delete(key);
 		unmount(root.path, this.#log);
 		rmSync(root.folder, { recursive: true, force: true });
 	}
+}
+
+/** -1 for a path that is not there. */
+function deviceOf(path: string): number {
+	return statSync(path, { throwIfNoEntry: false })?.dev ?? -1;
 }
 
 function filesOf(root: MountedRoot, folder: string): Promise<readonly string[]> {
@@ -162,6 +180,8 @@ function unmount(path: string, log: Log): void {
 	try {
 		umount(path);
 	} catch (error) {
+		// Somebody else has done it.
+		if (systemCode(error) === "EINVAL" || systemCode(error) === "ENOENT") return;
 		if (systemCode(error) !== "EBUSY") throw error;
 		log.warn("Root is still in use; it goes when its last user does", { path });
 		umount(path, MNT_DETACH);

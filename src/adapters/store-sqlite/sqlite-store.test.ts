@@ -173,14 +173,21 @@ describe("SqliteStore", () => {
 		assert.equal(await made.sqlite.repositories.getRepository("a"), undefined);
 	});
 
-	it("lists 1,000 functions in a few milliseconds", async (t) => {
+	it("lists 1,000 functions in one call, which takes no longer than a call for each would", async (t) => {
 		await using made = await fixture();
-		await Promise.all(Array.from({ length: 1000 }, (_, i) => made.sqlite.functions.put(functionRecord(`f${i}`))));
-		const began = performance.now();
-		assert.equal((await made.sqlite.functions.list()).length, 1000);
-		const ms = performance.now() - began;
-		t.diagnostic(`1,000 functions in ${ms.toFixed(1)} ms`);
-		assert.ok(ms < 250, `took ${ms} ms`);
+		const { functions, repositories } = made.sqlite;
+		await Promise.all(Array.from({ length: 1000 }, (_, i) => functions.put(functionRecord(`f${i}`))));
+		const timed = async (work: () => Promise<unknown>) => {
+			const began = performance.now();
+			await work();
+			return performance.now() - began;
+		};
+		const eachMs = await timed(async () => {
+			for (let i = 0; i < 1000; i++) await repositories.getRepository("a");
+		});
+		const listMs = await timed(async () => assert.equal((await functions.list()).length, 1000));
+		t.diagnostic(`1,000 functions in ${listMs.toFixed(1)} ms, as many calls in ${eachMs.toFixed(1)} ms`);
+		assert.ok(listMs < 5 * eachMs, `took ${listMs} ms`);
 	});
 });
 

@@ -3,9 +3,8 @@ import type { CpuMeter } from "../../base/cpu-meter.ts";
 import { isSlipwayError, SlipwayError } from "../../base/error.ts";
 import type { Log } from "../../base/log.ts";
 import { automaticSpares, type SpareSetting } from "../../core/function/spare-setting.ts";
-import type { FunctionRevision, InitializationType } from "../../core/invocation/function-contract.ts";
+import type { FunctionRevision } from "../../core/invocation/function-contract.ts";
 import type { InvocationRequest, InvocationResult } from "../../core/invocation/invocation.ts";
-import { isAvailable, type SandboxState } from "../../core/sandbox/sandbox-state.ts";
 import type { FunctionSandbox, FunctionSandboxDeps } from "../sandbox/function-sandbox.ts";
 import { ConcurrencyLedger, type ConcurrencyLimits, cloudLimits, FunctionUse } from "./concurrency-ledger.ts";
 import { EndQueue } from "./end-queue.ts";
@@ -13,6 +12,7 @@ import { FunctionPool } from "./function-pool.ts";
 import { IdleFreezer } from "./idle-freezer.ts";
 import type { MemoryObservation } from "./memory-pressure.ts";
 import type { ProvisionedState } from "./provisioning.ts";
+import { censusOf, type SandboxCensus, type SandboxView, viewOf } from "./sandbox-census.ts";
 import { SpareKeeper } from "./spare-keeper.ts";
 import type { SpareLimits } from "./spares.ts";
 import { StartQueue } from "./start-queue.ts";
@@ -36,34 +36,6 @@ export interface DispatcherOptions {
 	sweepMs?: number;
 	/** Sandboxes that stand ready before any event asks for them. */
 	spares: SpareLimits;
-}
-
-export interface SandboxView {
-	id: string;
-	functionName: string;
-	version: string;
-	initializationType: InitializationType;
-	/** Its init ran ahead of any event, though nobody had it provisioned. */
-	preInitialized: boolean;
-	state: SandboxState;
-	startedMs: number;
-	/** Milliseconds that its last start took, from its beginning to the end of its init; undefined before. */
-	startMs: number | undefined;
-	lastUsedMs: number;
-	invocations: number;
-	memoryMiB: number;
-	memoryBytes?: number;
-}
-
-/** How many sandboxes there are now. */
-export interface SandboxCensus {
-	states: { [State in SandboxState]?: number };
-	functions: Map<string, number>;
-	provisioned: number;
-	/** Created and not started, for no event yet. */
-	spares: number;
-	/** Initialised for no event yet. */
-	initializedSpares: number;
 }
 
 export interface DispatcherDeps extends FunctionSandboxDeps {
@@ -106,8 +78,8 @@ export class Dispatcher implements AsyncDisposable {
 	readonly #clock: Clock;
 	readonly #ledger: ConcurrencyLedger;
 	readonly #functions = new Map<string, FunctionEntry>();
-	/** Of all functions, until one comes or goes: they are looked through ten times a second, and there may be thousands. */
-	#allPools: readonly FunctionPool[] | undefined;
+	/** Those that are not at rest: they are looked through ten times a second, and thousands may be at rest. */
+	readonly #awake = new Set<FunctionPool>();
 	/** Functions of which a pool has gone since their last event was over. */
 	readonly #retired = new Set<string>();
 	readonly #sandboxes = new Set<FunctionSandbox>();
@@ -146,7 +118,7 @@ export class Dispatcher implements AsyncDisposable {
 			clock: this.#clock,
 			limits: options.spares,
 			memory: deps.memory ?? (() => undefined),
-			mayAdd: () => !this.#closing && this.#room > 0,
+			mayAdd: () => !this.#closing && this.#room > 0 && this.#starts.waiting === 0,
 			mayInitialize: (pool) => this.#mayInitialize(pool),
 			setting: deps.spareSetting ?? (() => automaticSpares),
 			reserved: deps.reservedConcurrency,
@@ -201,34 +173,12 @@ export class Dispatcher implements AsyncDisposable {
 	}
 
 	async sandboxes(): Promise<SandboxView[]> {
-		const views = [...this.#sandboxes].map(async (sandbox) => ({
-			id: sandbox.id,
-			functionName: sandbox.revision.name,
-			version: sandbox.revision.version,
-			initializationType: sandbox.initializationType,
-			preInitialized: sandbox.preInitialized,
-			state: sandbox.state,
-			startedMs: sandbox.createdMs,
-			startMs: sandbox.startMs,
-			lastUsedMs: sandbox.lastUsedMs,
-			invocations: sandbox.invocations,
-			memoryMiB: sandbox.revision.configuration.memoryMiB,
-			memoryBytes: await sandbox.memoryBytes(),
-		}));
-		return Promise.all(views);
+		return Promise.all([...this.#sandboxes].map(viewOf));
 	}
 
 	/** The same in numbers, without asking the kernel: for metrics. */
 	census(): SandboxCensus {
-		const census: SandboxCensus = { states: {}, functions: new Map(), provisioned: 0, spares: 0, initializedSpares: 0 };
-		for (const { state, revision, initializationType, preInitialized, invocations } of this.#sandboxes) {
-			census.states[state] = (census.states[state] ?? 0) + 1;
-			census.functions.set(revision.name, (census.functions.get(revision.name) ?? 0) + 1);
-			if (initializationType === "provisioned-concurrency") census.provisioned++;
-			else if (state === "created") census.spares++;
-			else if (preInitialized && invocations === 0 && isAvailable(state)) census.initializedSpares++;
-		}
-		return census;
+		return censusOf(this.#sandboxes);
 	}
 
 	/** Sandboxes that may still be made; below 0 while those that had to go for others are on their way. */
@@ -250,7 +200,7 @@ export class Dispatcher implements AsyncDisposable {
 		for (const [of, pool] of entry.pools) {
 			if (version !== undefined && of !== version) continue;
 			entry.pools.delete(of);
-			this.#allPools = undefined;
+			this.#awake.delete(pool);
 			this.#retired.add(functionName);
 			pool.retire();
 		}
@@ -258,7 +208,7 @@ export class Dispatcher implements AsyncDisposable {
 
 	/** Ends every idle sandbox of one function, or of all, but for provisioned ones: the next event is a cold start. Returns how many. */
 	async stopIdle(functionName?: string): Promise<number> {
-		const idle = this.#pools()
+		const idle = [...this.#awake]
 			.filter((pool) => functionName === undefined || pool.revision.name === functionName)
 			.flatMap((pool) => pool.takeIdle(() => true));
 		await Promise.all(idle.map((sandbox) => this.#end(sandbox, "spindown")));
@@ -289,7 +239,7 @@ export class Dispatcher implements AsyncDisposable {
 		const until = this.#clock.monotonic() + graceMs;
 		while (this.#ledger.inFlight > 0 && this.#clock.monotonic() < until) await this.#clock.sleep(20);
 		this.#closed = true;
-		for (const pool of this.#pools()) pool.close();
+		for (const { pools } of this.#functions.values()) for (const pool of pools.values()) pool.close();
 		const ended = await Promise.allSettled([...this.#sandboxes].map((sandbox) => sandbox.end("shutdown")));
 		const failed = ended.find((result) => result.status === "rejected");
 		if (failed) throw failed.reason;
@@ -297,14 +247,6 @@ export class Dispatcher implements AsyncDisposable {
 
 	[Symbol.asyncDispose](): Promise<void> {
 		return this.close(0);
-	}
-
-	#pools(): readonly FunctionPool[] {
-		if (this.#allPools) return this.#allPools;
-		const pools: FunctionPool[] = [];
-		for (const entry of this.#functions.values()) for (const pool of entry.pools.values()) pools.push(pool);
-		this.#allPools = pools;
-		return pools;
 	}
 
 	#entry(functionName: string): FunctionEntry {
@@ -317,7 +259,10 @@ export class Dispatcher implements AsyncDisposable {
 
 	#pool(entry: FunctionEntry, revision: FunctionRevision): FunctionPool {
 		const existing = entry.pools.get(revision.version);
-		if (existing?.revision.id === revision.id) return existing;
+		if (existing?.revision.id === revision.id) {
+			this.#awake.add(existing);
+			return existing;
+		}
 		this.retire(revision.name, revision.version);
 		const pool: FunctionPool = new FunctionPool(this.#deps, revision, {
 			maxAgeMs: this.#options.maxAgeMs ?? defaultMaxAgeMs,
@@ -345,7 +290,7 @@ export class Dispatcher implements AsyncDisposable {
 			end: (sandbox, reason) => this.#end(sandbox, reason),
 		});
 		entry.pools.set(revision.version, pool);
-		this.#allPools = undefined;
+		this.#awake.add(pool);
 		return pool;
 	}
 
@@ -385,10 +330,9 @@ export class Dispatcher implements AsyncDisposable {
 	/** True when one more sandbox may be made, if need be after the longest idle one was told to go. */
 	#makeRoom(): boolean {
 		if (this.#room > 0) return true;
-		const pools = this.#pools();
-		if (this.#spares.dropOne(pools)) return true;
+		if (this.#spares.dropOne(this.#awake)) return true;
 		let oldest: { pool: FunctionPool; sandbox: FunctionSandbox } | undefined;
-		for (const pool of pools) {
+		for (const pool of this.#awake) {
 			const sandbox = pool.oldestIdle;
 			if (sandbox && (!oldest || sandbox.lastUsedAt < oldest.sandbox.lastUsedAt)) oldest = { pool, sandbox };
 		}
@@ -416,7 +360,11 @@ export class Dispatcher implements AsyncDisposable {
 
 	#sweep(): void {
 		const now = this.#clock.monotonic();
-		for (const pool of this.#pools()) pool.sweep(now, this.#options.idleTimeoutMs);
+		const { idleTimeoutMs, spares } = this.#options;
+		for (const pool of this.#awake) {
+			pool.sweep(now, idleTimeoutMs);
+			if (pool.isAtRest(now, spares.keepMs)) this.#awake.delete(pool);
+		}
 		for (const name of this.#retired) {
 			const entry = this.#functions.get(name);
 			if (entry && entry.use.inFlight > 0) continue;
@@ -426,14 +374,14 @@ export class Dispatcher implements AsyncDisposable {
 		}
 		// Their reserves may have been raised.
 		for (const entry of [...this.#reserveStarved]) this.#serveStarved(entry);
-		this.#spares.keep(this.#pools());
+		this.#spares.keep(this.#awake);
 		this.#cancelSweep = this.#clock.after(this.#options.sweepMs ?? defaultSweepMs, () => this.#sweep());
 	}
 
-	/** A function never has more environments than its reserve, and takes each within its rate. */
+	/** Starts that callers wait for keep half of the CPUs at least; a function never has more environments than its reserve, and takes each within its rate. */
 	#mayInitialize({ revision }: FunctionPool): boolean {
 		const entry = this.#functions.get(revision.name);
-		if (!entry) return false;
+		if (!entry || this.#starts.running >= this.#options.cpus / 2) return false;
 		const reserved = this.#deps.reservedConcurrency(revision.name);
 		if (reserved !== undefined) {
 			let all = entry.use.provisioned;

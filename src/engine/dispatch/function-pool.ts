@@ -1,43 +1,21 @@
 import { isSlipwayError, SlipwayError } from "../../base/error.ts";
 import type { Log } from "../../base/log.ts";
-import { Queue } from "../../base/queue.ts";
 import type { Failure, FunctionRevision, InitializationType } from "../../core/invocation/function-contract.ts";
 import type { InvocationRequest, InvocationResult } from "../../core/invocation/invocation.ts";
 import { isAvailable, type SandboxState } from "../../core/sandbox/sandbox-state.ts";
 import { FunctionSandbox, type FunctionSandboxDeps, sandboxGone } from "../sandbox/function-sandbox.ts";
-import { throttled, VersionUse } from "./concurrency-ledger.ts";
+import { VersionUse } from "./concurrency-ledger.ts";
+import { EventStarts } from "./event-starts.ts";
 import { FinishingSandboxes } from "./finishing-sandboxes.ts";
 import { type ProvisionedState, Provisioning } from "./provisioning.ts";
 import { RevisionSpares } from "./revision-spares.ts";
 import type { QueuedStart } from "./start-queue.ts";
+import { type WaitingEvent, WaitingEvents } from "./waiting-events.ts";
 
 /** Milliseconds for the init ahead of the event (lambda-contract 3.3). */
 const initLimitMs = 10_000;
 /** The same where it is not ahead of one event but of all: this or the function's timeout, whatever is more (3.3). */
 const provisionedInitLimitMs = 130_000;
-/** Milliseconds an event may wait for a sandbox when the machine has no room for another one. */
-const maxWaitMs = 30_000;
-/** Events that may wait for sandboxes of one revision; the account's concurrency bounds it below this anyway. */
-const maxWaiting = 10_000;
-
-interface Waiter {
-	request: InvocationRequest;
-	/** When it came, on the monotonic clock. */
-	sinceAt: number;
-	cancelLimit: () => void;
-	resolve: (result: InvocationResult | Promise<InvocationResult>) => void;
-	reject: (error: unknown) => void;
-}
-
-/** A start whose turn has not come. */
-interface WaitingStart {
-	/** What it will start; undefined when that is still to be made. */
-	spare: FunctionSandbox | undefined;
-	/** Room was made for it. */
-	hasRoom: boolean;
-	leave: () => void;
-}
-
 export interface PoolHost {
 	/** Milliseconds after which a sandbox gets no more events. */
 	maxAgeMs: number;
@@ -83,15 +61,10 @@ export class FunctionPool {
 	readonly spares: RevisionSpares;
 	/** Sandboxes on demand, whatever they do. */
 	#onDemand = 0;
-	readonly #waiting = new Queue<Waiter>();
-	/** Starts among `#starting` that have not begun; the last one is the first to be taken back. */
-	readonly #queued = new Queue<WaitingStart>();
-	/** Of these, those whose sandboxes are still to be made. */
-	#unmade = 0;
+	readonly #waiting: WaitingEvents;
+	readonly #starts: EventStarts;
 	readonly #finishing = new FinishingSandboxes();
 	#provisioning: Provisioning | undefined;
-	/** Starts for events that wait, whether they have begun or not. */
-	#starting = 0;
 	#retired = false;
 	#closed = false;
 
@@ -99,6 +72,8 @@ export class FunctionPool {
 		this.#deps = deps;
 		this.revision = revision;
 		this.#host = host;
+		this.#waiting = new WaitingEvents(deps.clock, () => this.#takeBackStarts());
+		this.#starts = this.#newStarts();
 		this.spares = this.#newSpares();
 	}
 
@@ -114,34 +89,29 @@ export class FunctionPool {
 
 	#wait(request: InvocationRequest, sinceAt = this.#deps.clock.monotonic()): Promise<InvocationResult> {
 		if (this.#closed) throw closing();
-		if (this.#waiting.size >= maxWaiting) throw throttled("ConcurrentInvocationLimitExceeded");
-		return new Promise((resolve, reject) => {
-			const cancelLimit = this.#deps.clock.after(maxWaitMs, () => {
-				this.#waiting.remove(entry);
-				reject(throttled("ConcurrentInvocationLimitExceeded"));
-				this.#takeBackStarts();
-			});
-			const entry = this.#waiting.push({ request, sinceAt, cancelLimit, resolve, reject });
-			this.#startUnlessOneIsFinishing();
-		});
+		const answer = this.#waiting.add(request, sinceAt);
+		this.#startUnlessOneIsFinishing();
+		return answer;
 	}
 
 	get oldestIdle(): FunctionSandbox | undefined {
 		return this.#idle[0];
 	}
 
-	get busy(): boolean {
-		return this.#waiting.size > 0 || this.#starting > 0;
+	/** Nothing of it stands, waits or is kept ready: until its next event there is nothing to look after. */
+	isAtRest(nowMs: number, spareKeepMs: number): boolean {
+		if (this.#onDemand > 0 || this.#waiting.size > 0 || this.#starts.size > 0) return false;
+		return (this.#provisioning?.isAtRest ?? true) && !this.spares.isInDemand(nowMs, spareKeepMs);
 	}
 
 	/** Sandboxes on demand that have an event or are made for one. */
 	get inUse(): number {
-		return this.#onDemand + this.#unmade - this.#idle.length - this.spares.idle;
+		return this.#onDemand + this.#starts.unmade - this.#idle.length - this.spares.idle;
 	}
 
 	/** Sandboxes on demand in which something works or has worked. */
 	get environments(): number {
-		return this.#onDemand + this.#unmade - this.spares.idle + this.spares.count.initialized;
+		return this.#onDemand + this.#starts.unmade - this.spares.idle + this.spares.count.initialized;
 	}
 
 	/** Removes and returns the idle sandboxes that match; never provisioned ones. */
@@ -230,66 +200,37 @@ export class FunctionPool {
 	 * the function may have no more environments yet are throttled, the last to come first.
 	 */
 	startWhatIsMissing(servedOtherwise = 0): void {
-		while (!this.#closed && this.#starting + servedOtherwise < this.#waiting.size) {
-			if (this.#takeOver()) continue;
-			const hasRoom = this.spares.count.created === 0;
+		while (!this.#closed && this.#starts.size + servedOtherwise < this.#waiting.size) {
+			if (this.#takeInitialized() || this.#takeOver()) continue;
+			const hasRoom = !this.spares.hasCreated;
 			if (!this.#host.makeRoom(this, !hasRoom)) return;
 			const waitMs = this.#host.takeEnvironment();
-			if (waitMs === 0) this.#startOne(hasRoom);
+			if (waitMs === 0) this.#starts.add(this.spares.takeCreated(), hasRoom);
 			else {
 				if (hasRoom) this.#host.takeRoom();
-				this.#throttleLast(waitMs);
+				this.#waiting.throttleLast(waitMs);
 			}
 		}
 	}
 
-	#startOne(hasRoom: boolean): void {
-		this.#starting++;
-		const spare = this.spares.takeCreated();
-		const waiting: WaitingStart = { spare, hasRoom, leave: () => {} };
-		const entry = this.#queued.push(waiting);
-		if (!spare) this.#unmade++;
-		waiting.leave = this.#host.enter({
-			created: spare !== undefined,
-			begin: (onCreated) => {
-				this.#queued.remove(entry);
-				if (this.#host.isClosed()) return this.#closeInstead(waiting);
-				const sandbox = spare ?? this.#newSandbox("on-demand");
-				this.#dequeued(waiting);
-				return this.#whenStarted(this.#start(sandbox, onCreated), spare !== undefined);
-			},
-		});
-	}
-
-	/** Starts that no event waits for any more never begin: they have cost nothing. */
 	#takeBackStarts(): void {
-		while (this.#starting > this.#waiting.size) {
-			const waiting = this.#queued.pop();
-			if (!waiting) return;
-			waiting.leave();
-			this.#starting--;
-			this.#host.giveBackEnvironment();
-			if (waiting.spare) this.spares.giveBack(waiting.spare);
-			this.#dequeued(waiting);
-		}
+		this.#starts.takeBackBeyond(this.#waiting.size);
 	}
 
-	async #closeInstead(waiting: WaitingStart): Promise<void> {
-		this.#starting--;
-		this.#dequeued(waiting);
-		this.close();
-	}
-
-	#dequeued({ spare, hasRoom }: WaitingStart): void {
-		if (!spare) this.#unmade--;
-		if (hasRoom) this.#host.takeRoom();
+	/** A spare was initialized while the event waited for something else. */
+	#takeInitialized(): boolean {
+		const spare = this.spares.takeInitialized();
+		if (!spare) return false;
+		const waiter = this.#nextWaiter();
+		if (waiter) waiter.resolve(this.#run(spare, waiter.request, waiter.sinceAt));
+		return true;
 	}
 
 	/** An event waits for an init that was begun ahead of any: it is sooner done than another one would be. */
 	#takeOver(): boolean {
 		const taken = this.spares.takeInitializing();
 		if (!taken) return false;
-		this.#starting++;
+		this.#starts.takeOver();
 		this.spares.onStart();
 		void this.#whenStarted(this.#initialized(taken.sandbox, taken.init), true);
 		return true;
@@ -304,15 +245,8 @@ export class FunctionPool {
 			.finally(() => this.startWhatIsMissing());
 	}
 
-	#throttleLast(waitMs: number): void {
-		const waiter = this.#waiting.pop();
-		waiter?.cancelLimit();
-		waiter?.reject(throttled("FunctionInvocationRateLimitExceeded", waitMs));
-	}
-
-	#nextWaiter(): Waiter | undefined {
-		const waiter = this.#waiting.shift();
-		waiter?.cancelLimit();
+	#nextWaiter(): WaitingEvent | undefined {
+		const waiter = this.#waiting.takeFirst();
 		this.#takeBackStarts();
 		return waiter;
 	}
@@ -329,7 +263,7 @@ export class FunctionPool {
 		try {
 			failure = await init;
 		} finally {
-			this.#starting--;
+			this.#starts.over();
 		}
 		if (!failure) {
 			this.spares.onInitialized(sandbox);
@@ -338,6 +272,20 @@ export class FunctionPool {
 		const waiter = this.#nextWaiter();
 		if (waiter) waiter.resolve(this.#run(sandbox, waiter.request, waiter.sinceAt));
 		else sandbox.release();
+	}
+
+	#newStarts(): EventStarts {
+		const { enter, takeRoom, giveBackEnvironment, isClosed } = this.#host;
+		return new EventStarts({
+			enter,
+			takeRoom,
+			giveBackEnvironment,
+			isClosed,
+			giveBackSpare: (spare) => this.spares.giveBack(spare),
+			onClosed: () => this.close(),
+			newSandbox: () => this.#newSandbox("on-demand"),
+			start: (sandbox, spare, onCreated) => this.#whenStarted(this.#start(sandbox, onCreated), spare),
+		});
 	}
 
 	#newSpares(): RevisionSpares {
@@ -349,7 +297,7 @@ export class FunctionPool {
 			newSandbox: () => this.#newSandbox("on-demand"),
 			isRetired: () => this.#retired,
 			onChange: () => this.startWhatIsMissing(this.#finishing.size),
-			onIdle: () => this.#host.onIdle(this),
+			onReady: () => this.#host.onIdle(this),
 			end: (sandbox, reason) => this.#end(sandbox, reason),
 			discard: (sandbox, error) => this.#discard(sandbox, error),
 		});

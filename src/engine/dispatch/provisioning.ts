@@ -71,6 +71,11 @@ export class Provisioning {
 		return this.#requested;
 	}
 
+	/** None is wanted, and none is left. */
+	get isAtRest(): boolean {
+		return this.#requested + this.#starting + this.#ready.size === 0;
+	}
+
 	get state(): ProvisionedState {
 		const available = Math.min(this.#ready.size, this.#requested);
 		const allocated = Math.min(this.#ready.size + this.#starting, this.#requested);

@@ -10,6 +10,9 @@ import { StartHistory } from "./start-history.ts";
 const firstRetryMs = 60_000;
 const longestRetryMs = 3_600_000;
 
+/** Milliseconds before the next one is made after one that could not be, unless an event has shown before that it can be done. */
+const createRetryMs = 10_000;
+
 /** The pool whose spares these are. */
 export interface RevisionSparesHost {
 	clock: Clock;
@@ -24,8 +27,8 @@ export interface RevisionSparesHost {
 	isRetired: () => boolean;
 	/** A spare stands ready, or one that events could have counted on is gone. */
 	onChange: () => void;
-	/** An initialized one stands ready and may be frozen. */
-	onIdle: () => void;
+	/** One stands ready: an initialized one may be frozen, and either has to go if others need its room. */
+	onReady: () => void;
 	end: (sandbox: FunctionSandbox, reason: string) => void;
 	/** Ends one that failed outside of its contract, and says so. */
 	discard: (sandbox: FunctionSandbox, error: unknown) => void;
@@ -48,6 +51,7 @@ export class RevisionSpares {
 	#lastStart: SpareDemand["lastStart"];
 	#failures = 0;
 	#initAfterMs = Number.NEGATIVE_INFINITY;
+	#createAfterMs = Number.NEGATIVE_INFINITY;
 
 	constructor(host: RevisionSparesHost) {
 		this.#host = host;
@@ -81,8 +85,8 @@ export class RevisionSpares {
 	}
 
 	/** False where there is nothing to decide, which is most functions at any time. */
-	isInDemand(keepMs: number): boolean {
-		return this.#host.clock.monotonic() - this.#lastDemandMs <= keepMs;
+	isInDemand(nowMs: number, keepMs: number): boolean {
+		return nowMs - this.#lastDemandMs <= keepMs;
 	}
 
 	demand(setting: SpareSetting, reserved: number | undefined): SpareDemand {
@@ -111,8 +115,9 @@ export class RevisionSpares {
 		return this.#initialized;
 	}
 
-	get isInitializing(): boolean {
-		return this.#initializing.size > 0;
+	/** False for a while after one could not be made. */
+	get mayCreate(): boolean {
+		return this.#host.clock.monotonic() >= this.#createAfterMs;
 	}
 
 	/** Makes one more. A platform that can't is said so in the log: the next event will meet the same trouble and tell its caller. */
@@ -122,19 +127,21 @@ export class RevisionSpares {
 		try {
 			await sandbox.create();
 		} catch (error) {
+			this.#createAfterMs = this.#host.clock.monotonic() + createRetryMs;
 			return this.#host.discard(sandbox, error);
 		} finally {
 			this.#creating--;
 		}
 		if (this.#host.isRetired() || sandbox.state !== "created") return this.#host.end(sandbox, "spindown");
 		this.#created.push(sandbox);
-		// It may have taken the last room from an event that came in between.
+		// It may have taken the last room from an event that came in between, of this function or of another.
 		this.#host.onChange();
+		this.#host.onReady();
 	}
 
 	/** Makes one more and runs its init; resolves when that is over, or an event has taken it over. */
 	async addInitialized(): Promise<void> {
-		const { initLimitMs, discard, end, onChange, onIdle } = this.#host;
+		const { initLimitMs, discard, end, onChange, onReady } = this.#host;
 		const sandbox = this.#host.newSandbox();
 		sandbox.preInitialized = true;
 		const init = sandbox.initialize("init", initLimitMs);
@@ -148,13 +155,19 @@ export class RevisionSpares {
 		if (settled.error === undefined && !settled.failure && isAvailable(sandbox.state)) {
 			this.#learn(sandbox);
 			this.#initialized.push(sandbox);
-			onIdle();
+			onReady();
 		} else {
 			this.#onFailure();
 			if (settled.error === undefined) end(sandbox, "failure");
 			else discard(sandbox, settled.error);
 		}
 		onChange();
+	}
+
+	get hasCreated(): boolean {
+		const newest = this.takeCreated();
+		if (newest) this.#created.push(newest);
+		return newest !== undefined;
 	}
 
 	/** The newest that stands created. Those that do not any more have ended, and their end removes them elsewhere. */
@@ -164,8 +177,11 @@ export class RevisionSpares {
 
 	/** One that was taken and is not needed after all. */
 	giveBack(created: FunctionSandbox): void {
-		if (this.#host.isRetired()) this.#host.end(created, "spindown");
-		else this.#created.push(created);
+		// It may have died meanwhile, which its own end has told of or will.
+		if (created.state !== "created") return;
+		if (this.#host.isRetired()) return this.#host.end(created, "spindown");
+		this.#created.push(created);
+		this.#host.onReady();
 	}
 
 	/** The newest that stands initialized. */
@@ -204,6 +220,7 @@ export class RevisionSpares {
 
 	/** Those that have waited too long go; others take their place where they are still wanted. */
 	sweep(nowMs: number): void {
+		if (this.#initialized.length === 0) return;
 		const old = this.#initialized.filter(({ createdAt }) => nowMs - createdAt >= this.#host.maxAgeMs);
 		if (old.length === 0) return;
 		this.#initialized = this.#initialized.filter((sandbox) => !old.includes(sandbox));
@@ -222,6 +239,7 @@ export class RevisionSpares {
 	#recover(): void {
 		this.#failures = 0;
 		this.#initAfterMs = Number.NEGATIVE_INFINITY;
+		this.#createAfterMs = Number.NEGATIVE_INFINITY;
 	}
 
 	#onFailure(): void {

@@ -2,18 +2,28 @@ import type { Clock } from "../../base/clock.ts";
 import type { SpareSetting } from "../../core/function/spare-setting.ts";
 import type { FunctionPool } from "./function-pool.ts";
 import type { MemoryObservation } from "./memory-pressure.ts";
-import { decideSpares, noSpares, type SpareLimits, type SpareState } from "./spares.ts";
+import {
+	decideSpares,
+	noSpares,
+	type SpareCount,
+	type SpareDemand,
+	type SpareLimits,
+	type SpareState,
+} from "./spares.ts";
 
 /** Milliseconds between two looks at the machine's memory: a look reads three small files of /proc. */
 const memoryEveryMs = 1000;
+/** Revisions in demand from which on it is decided only now and then what each should have: for thousands that takes milliseconds. */
+const manyInDemand = 100;
+const manyEveryMs = 1000;
 
 export interface SpareKeeperHost {
 	clock: Clock;
 	limits: SpareLimits;
 	memory: () => MemoryObservation | undefined;
-	/** There is room for one more sandbox. */
+	/** There is room for one more sandbox, and no start waits that could take it. */
 	mayAdd: () => boolean;
-	/** The function may have one more environment; takes it. */
+	/** The CPUs have a hand free for an init, and the function may have one more environment; takes it. */
 	mayInitialize: (pool: FunctionPool) => boolean;
 	setting: (functionName: string) => SpareSetting;
 	/** The function's reserved concurrency. */
@@ -26,6 +36,7 @@ export class SpareKeeper {
 	#state: SpareState<FunctionPool> = noSpares();
 	#memory: MemoryObservation | undefined;
 	#memoryAtMs = Number.NEGATIVE_INFINITY;
+	#decideAtMs = Number.NEGATIVE_INFINITY;
 	#creating: Promise<void> | undefined;
 	#initializing: Promise<void> | undefined;
 
@@ -34,45 +45,46 @@ export class SpareKeeper {
 	}
 
 	/**
-	 * To be called again and again. One of each kind is begun at a time, and only while no event waits for a start: a spare
-	 * must never be in the way of one.
+	 * To be called again and again, with the pools that are not at rest. One of each kind is begun at a time, and only while
+	 * no start waits: a spare must never be in the way of one.
 	 */
-	keep(pools: readonly FunctionPool[]): void {
-		const { limits, mayAdd, mayInitialize } = this.#host;
-		this.#decide(pools);
-		const lacking = (pool: FunctionPool) => {
-			const { created, initialized } = pool.spares.count;
-			const wanted = this.#state.wanted.get(pool) ?? { created: 0, initialized: 0 };
-			return { created: wanted.created - created, initialized: wanted.initialized - initialized };
-		};
-		for (const pool of pools) {
-			const { created, initialized } = lacking(pool);
-			if (created < 0 || initialized < 0)
-				pool.spares.drop({ created: Math.max(0, -created), initialized: Math.max(0, -initialized) });
-		}
-		if (pools.some((pool) => pool.busy)) return;
+	keep(pools: ReadonlySet<FunctionPool>): void {
+		const { clock, limits, mayAdd, mayInitialize } = this.#host;
+		const now = clock.monotonic();
+		if (now >= this.#decideAtMs) this.#decide(pools, now);
 		if (!this.#creating && mayAdd()) {
-			const short = pools.find((pool) => lacking(pool).created > 0);
+			const short = this.#find(pools, "created", (pool) => pool.spares.mayCreate);
 			this.#creating = short?.spares.addCreated().finally(() => {
 				this.#creating = undefined;
 			});
 		}
 		if (limits.initialized && !this.#initializing && mayAdd()) {
-			const short = pools.find((pool) => lacking(pool).initialized > 0 && mayInitialize(pool));
+			const short = this.#find(pools, "initialized", mayInitialize);
 			this.#initializing = short?.spares.addInitialized().finally(() => {
 				this.#initializing = undefined;
 			});
 		}
 	}
 
+	/** The first that lacks some, those that need them most before others. */
+	#find(
+		pools: ReadonlySet<FunctionPool>,
+		kind: keyof SpareCount,
+		may: (pool: FunctionPool) => boolean,
+	): FunctionPool | undefined {
+		for (const [pool, wanted] of this.#state.wanted)
+			if (pool.spares.count[kind] < wanted[kind] && pools.has(pool) && may(pool)) return pool;
+		return undefined;
+	}
+
 	/** Lets one spare go, so that there is room for another sandbox: first one that costs least to make again. */
-	dropOne(pools: readonly FunctionPool[]): boolean {
-		for (const kind of ["created", "initialized"] as const) {
-			const pool = pools.find(({ spares }) => spares.count[kind] > 0);
-			if (!pool) continue;
-			pool.spares.drop({ [kind]: 1 });
-			return true;
-		}
+	dropOne(pools: Iterable<FunctionPool>): boolean {
+		for (const kind of ["created", "initialized"] as const)
+			for (const { spares } of pools) {
+				if (spares.count[kind] === 0) continue;
+				spares.drop({ [kind]: 1 });
+				return true;
+			}
 		return false;
 	}
 
@@ -81,21 +93,28 @@ export class SpareKeeper {
 		await this.#creating;
 	}
 
-	#decide(pools: readonly FunctionPool[]): void {
-		const { clock, limits, setting, reserved } = this.#host;
-		const now = clock.monotonic();
-		if (now - this.#memoryAtMs >= memoryEveryMs) {
-			this.#memoryAtMs = now;
+	#decide(pools: ReadonlySet<FunctionPool>, nowMs: number): void {
+		const { limits, setting, reserved } = this.#host;
+		if (nowMs - this.#memoryAtMs >= memoryEveryMs) {
+			this.#memoryAtMs = nowMs;
 			this.#memory = this.#host.memory();
 		}
-		// Of a thousand functions, those few that were used of late.
-		const inDemand = pools.filter((pool) => pool.spares.isInDemand(limits.keepMs));
-		const demands = new Map(
-			inDemand.map((pool) => {
-				const { name } = pool.revision;
-				return [pool, pool.spares.demand(setting(name), reserved(name))];
-			}),
-		);
-		this.#state = decideSpares(this.#state, { demands, memory: this.#memory, limits }, now);
+		const demands = new Map<FunctionPool, SpareDemand>();
+		for (const pool of pools) {
+			const { name } = pool.revision;
+			if (pool.spares.isInDemand(nowMs, limits.keepMs))
+				demands.set(pool, pool.spares.demand(setting(name), reserved(name)));
+		}
+		this.#decideAtMs = nowMs + (demands.size < manyInDemand ? 0 : manyEveryMs);
+		this.#state = decideSpares(this.#state, { demands, memory: this.#memory, limits }, nowMs);
+		for (const pool of pools) {
+			const { created, initialized } = pool.spares.count;
+			if (created + initialized === 0) continue;
+			const wanted = this.#state.wanted.get(pool) ?? { created: 0, initialized: 0 };
+			pool.spares.drop({
+				created: Math.max(0, created - wanted.created),
+				initialized: Math.max(0, initialized - wanted.initialized),
+			});
+		}
 	}
 }

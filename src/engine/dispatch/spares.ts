@@ -179,7 +179,11 @@ function grant<Key>(
 		}
 		if (have > 0) granted.set(candidate.key, have);
 	};
-	for (const candidate of candidates) give(candidate, Math.min(1, count(candidate)));
-	for (const candidate of candidates) give(candidate, count(candidate));
+	for (const most of [1, Number.POSITIVE_INFINITY])
+		for (const candidate of candidates) {
+			// There may be thousands more.
+			if (left <= 0) return granted;
+			give(candidate, Math.min(most, count(candidate)));
+		}
 	return granted;
 }

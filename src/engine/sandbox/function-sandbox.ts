@@ -22,7 +22,8 @@ import {
 import { type EnvironmentDeps, ExecutionEnvironment } from "./execution-environment.ts";
 import { endsProcesses, launchFailure, timeoutOf } from "./failures.ts";
 import { invocationReport, type Measured, runtimeDone } from "./invocation-report.ts";
-import { failureOf, type Outcome, RunningInvocation } from "./running-invocation.ts";
+import { invocationResult } from "./invocation-result.ts";
+import { type Outcome, RunningInvocation } from "./running-invocation.ts";
 import { SandboxLog } from "./sandbox-log.ts";
 import type { RunListener, SandboxRun } from "./sandbox-run.ts";
 import { StartTimeline } from "./start-timeline.ts";
@@ -49,8 +50,11 @@ export class FunctionSandbox {
 	readonly revision: FunctionRevision;
 	readonly initializationType: InitializationType;
 	readonly createdMs: number;
-	/** The same on the monotonic clock, and when its last event had its answer: ages are taken from these. */
-	readonly createdAt: number;
+	/**
+	 * Ages are taken from these, on the monotonic clock: its making, or the release of its processes where it stood created
+	 * for long before it, and when its init was good or its last event had its answer.
+	 */
+	createdAt: number;
 	lastUsedAt: number;
 	state: SandboxState = "creating";
 	lastUsedMs: number;
@@ -118,7 +122,10 @@ export class FunctionSandbox {
 		const createAt = clock.monotonic();
 		this.#timeline ??= new StartTimeline(createAt);
 		const timeline = this.#timeline;
-		if (this.state === "created") timeline.released(createAt);
+		if (this.state === "created") {
+			timeline.released(createAt);
+			this.createdAt = createAt;
+		}
 		let startAt = createAt;
 		let failure: Failure | undefined;
 		this.#claimed = true;
@@ -162,6 +169,7 @@ export class FunctionSandbox {
 
 	#initialized(): void {
 		this.#move("initialized");
+		this.lastUsedAt = this.#deps.clock.monotonic();
 		if (this.#broken) this.#onFailure(this.#broken);
 	}
 
@@ -349,16 +357,12 @@ export class FunctionSandbox {
 		logTail: Uint8Array | undefined,
 	): InvocationResult {
 		const { contract } = this.#deps;
-		const failure = failureOf(outcome);
-		const answer = outcome.kind === "response" ? outcome.payload : noPayload;
-		return {
-			payload: failure ? contract.failurePayload(failure, request.requestId) : answer,
-			functionError: failure ? "Unhandled" : undefined,
-			...(failure && { errorType: contract.failureType(failure) }),
-			executedVersion: this.revision.version,
-			logTail,
+		return invocationResult(contract, this.revision.version, {
+			requestId: request.requestId,
+			outcome,
 			coldStart,
-		};
+			logTail,
+		});
 	}
 
 	#onReady(): void {
@@ -487,7 +491,6 @@ export class FunctionSandbox {
 	}
 }
 
-const noPayload = new Uint8Array();
 const shutdownReasons: Readonly<Record<string, ShutdownReason>> = {
 	timeout: "timeout",
 	failure: "failure",

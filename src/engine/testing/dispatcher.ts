@@ -13,9 +13,6 @@ import { Meter } from "../dispatch/meter.ts";
 import { fakeFunction } from "./fake-function.ts";
 import { fastClock } from "./fast-clock.ts";
 
-/** Timeouts are 100 times shorter than they say. */
-const clock = fastClock(100);
-
 export function revision(name = "f", change: Partial<FunctionRevision["configuration"]> = {}): FunctionRevision {
 	return {
 		name,
@@ -61,6 +58,8 @@ export interface Setup extends Partial<FakeSandboxRuntimeOptions> {
 	/** Absolute paths of the image's companions. */
 	companions?: string[];
 	log?: Log;
+	/** How many times shorter timeouts are than they say; less of it where a busy machine must not run into them. */
+	speed?: number;
 }
 
 /** Keeps the messages of warnings and errors. */
@@ -79,9 +78,11 @@ export function setUp(
 		companions = [],
 		lostLayers = false,
 		log = silentLog,
+		speed = 100,
 		...fake
 	}: Setup,
 ) {
+	const clock = fastClock(speed);
 	const runtime = new FakeSandboxRuntime({ program: fakeFunction(({ payload }) => payload), ...fake });
 	const logs = new FakeLogStore();
 	const meter = new Meter();
