@@ -61,7 +61,7 @@ export async function oneFunction(daemon: LocalDaemon, options: RunOptions): Pro
 	for (const client of [setup, ...clients]) client.close();
 	return {
 		"burst.one_function_100": figure({
-			name: `${events} events at once for one function at zero`,
+			name: `${events} events at once for one function at zero, minutes after the last such burst`,
 			unit: "sandboxes/s",
 			values: ours.slice(1),
 			baselines: {

@@ -37,8 +37,8 @@ export function flameSvg(root: Frame, title: string): string {
 	draw(root, 0, 0);
 	return [
 		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="monospace" font-size="11">`,
-		`<rect width="100%" height="100%" fill="#ffffff"/>`,
 		`<title>${escaped(title)}</title>`,
+		`<rect width="100%" height="100%" fill="#ffffff"/>`,
 		`<text x="6" y="18" font-size="14">${escaped(title)}</text>`,
 		...bars,
 		...legend(height),

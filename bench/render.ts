@@ -15,7 +15,7 @@ const headlines: [key: string, baseline: string][] = [
 	["cold.static", "docker run --rm"],
 	["cold.node", "bare process from Node, to its answer"],
 	["cold.python", "bare process from Node, to its answer"],
-	["thaw.invocation", "the next invocation, not frozen"],
+	["thaw.invocation", "after the same pause, not frozen"],
 	["warm", "plain Node broker, no sandbox"],
 	["warm.throughput", "plain Node broker, no sandbox"],
 	["burst.one_function_100", "crun run, 4 at a time"],
@@ -53,7 +53,8 @@ Measured ${report.when.slice(0, 10)} on ${report.machine}. ${load}${quick}
 
 Every figure was measured beside its baselines, in the same run and in turns with them, on the same machine as the clients that
 asked; two cores are few, so compare the ratios. The number behind a baseline is ours divided by it. \`npm run bench\` repeats all of it,
-\`npm run bench -- --only KEY\` one figure, \`-- --json FILE\` writes it down.
+\`npm run bench -- --only KEY\` one figure, \`-- --json FILE\` writes it down. Where a warm invocation's time goes is drawn in
+[warm-path.svg](warm-path.svg) (\`node bench/flame.ts --svg FILE\`).
 
 ${table(
 	columns.slice(0, 7),
