@@ -50,6 +50,6 @@ it("knows the part of the program", () => {
 it("draws every frame that can be seen, with its text escaped", () => {
 	const svg = flameSvg(frameTree(profile), "a < b");
 	assert.match(svg, /<text x="6" y="18" font-size="14">a &lt; b<\/text>/);
-	assert.equal(svg.match(/<title>/g)?.length, 6);
+	assert.equal(svg.match(/<title>/g)?.length, 7);
 	assert.match(svg, /<title>sign src\/front\/aws\/sign.ts:1 35.5 %<\/title>/);
 });

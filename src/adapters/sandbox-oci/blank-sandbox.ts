@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Clock } from "../../base/clock.ts";
 import { fromSystemError, isSlipwayError, SlipwayError } from "../../base/error.ts";
 import { Lifetime } from "../../base/lifetime.ts";
+import type { Log } from "../../base/log.ts";
 import { MS_BIND, mount, type WaitStatus } from "../../base/syscall.ts";
 import type { SandboxSpec } from "../../core/sandbox/sandbox-runtime.ts";
 import { attachScript, confineScript, confiningCapabilities, stageEntries } from "./attach-script.ts";
@@ -23,6 +24,7 @@ export interface BlankHost {
 	commands: RuntimeCommands;
 	reaper: ChildReaper;
 	clock: Clock;
+	log: Log;
 	thread: KernelThread;
 	/** struct sock_filter[] */
 	seccomp: Buffer;
@@ -83,7 +85,12 @@ export class BlankSandbox implements AsyncDisposable {
 		try {
 			return new BlankSandbox(host, options, await createContainer(host, options, lifetime), lifetime);
 		} catch (error) {
-			await lifetime[Symbol.asyncDispose]();
+			await lifetime[Symbol.asyncDispose]().catch((failure: unknown) => {
+				host.log.error("What was made of a sandbox could not be removed cleanly", {
+					error: failure,
+					sandbox: options.id,
+				});
+			});
 			throw error;
 		}
 	}

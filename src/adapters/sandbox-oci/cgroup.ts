@@ -19,7 +19,7 @@ export interface Cgroup {
 	freeze(isUnwanted?: () => boolean): Promise<void>;
 	thaw(): void;
 	processes(): number[];
-	/** All zero once the group is gone. */
+	/** All zero once the group is gone, or while this process may open no more files. */
 	stats(): CgroupStats;
 	/** The kernel's own peak of memory, page cache and all: one small read that tells whether `stats` has news. */
 	rawPeak(): number;
@@ -171,12 +171,12 @@ class CgroupV1 implements Cgroup {
 	}
 
 	stats(): CgroupStats {
-		const reclaimable = field(readIfThere(join(this.#memory, "memory.stat")), "total_inactive_file");
+		const reclaimable = field(readFigures(join(this.#memory, "memory.stat")), "total_inactive_file");
 		return {
-			memoryBytes: Math.max(0, Number(readIfThere(join(this.#memory, "memory.usage_in_bytes"))) - reclaimable),
-			memoryPeakBytes: Math.max(0, Number(readIfThere(join(this.#memory, "memory.max_usage_in_bytes"))) - reclaimable),
-			cpuUs: Math.round(Number(readIfThere(join(this.#cpuacct, "cpuacct.usage"))) / 1_000),
-			pids: Number(readIfThere(join(this.#pids, "pids.current"))),
+			memoryBytes: Math.max(0, Number(readFigures(join(this.#memory, "memory.usage_in_bytes"))) - reclaimable),
+			memoryPeakBytes: Math.max(0, Number(readFigures(join(this.#memory, "memory.max_usage_in_bytes"))) - reclaimable),
+			cpuUs: Math.round(Number(readFigures(join(this.#cpuacct, "cpuacct.usage"))) / 1_000),
+			pids: Number(readFigures(join(this.#pids, "pids.current"))),
 		};
 	}
 
@@ -185,7 +185,7 @@ class CgroupV1 implements Cgroup {
 	}
 
 	oomKills(): number {
-		return field(readIfThere(join(this.#memory, "memory.oom_control")), "oom_kill");
+		return field(readFigures(join(this.#memory, "memory.oom_control")), "oom_kill");
 	}
 
 	killAll(): Promise<boolean> {
@@ -235,15 +235,15 @@ class CgroupV2 implements Cgroup {
 	}
 
 	stats(): CgroupStats {
-		const reclaimable = field(readIfThere(join(this.#path, "memory.stat")), "inactive_file");
-		const current = Number(readIfThere(join(this.#path, "memory.current")));
+		const reclaimable = field(readFigures(join(this.#path, "memory.stat")), "inactive_file");
+		const current = Number(readFigures(join(this.#path, "memory.current")));
 		// memory.peak came with Linux 5.19; before, what is in use now is the best that is known.
-		const peak = Number(readIfThere(join(this.#path, "memory.peak"))) || current;
+		const peak = Number(readFigures(join(this.#path, "memory.peak"))) || current;
 		return {
 			memoryBytes: Math.max(0, current - reclaimable),
 			memoryPeakBytes: Math.max(0, peak - reclaimable),
-			cpuUs: field(readIfThere(join(this.#path, "cpu.stat")), "usage_usec"),
-			pids: Number(readIfThere(join(this.#path, "pids.current"))),
+			cpuUs: field(readFigures(join(this.#path, "cpu.stat")), "usage_usec"),
+			pids: Number(readFigures(join(this.#path, "pids.current"))),
 		};
 	}
 
@@ -252,7 +252,7 @@ class CgroupV2 implements Cgroup {
 	}
 
 	oomKills(): number {
-		return field(readIfThere(join(this.#path, "memory.events")), "oom_kill");
+		return field(readFigures(join(this.#path, "memory.events")), "oom_kill");
 	}
 
 	killAll(): Promise<boolean> {
@@ -347,10 +347,22 @@ function read(path: string): string {
 }
 
 function readIfThere(path: string): string {
+	return readUnless(path, gone);
+}
+
+/** For figures: their reader has to tell the end of a process also when this one may open no more files. */
+function readFigures(path: string): string {
+	return readUnless(path, unknowable);
+}
+
+const gone = ["ENOENT", "ENODEV"];
+const unknowable = [...gone, "EMFILE", "ENFILE"];
+
+function readUnless(path: string, codes: readonly string[]): string {
 	try {
 		return read(path);
 	} catch (error) {
-		if (systemCode(error) === "ENOENT" || systemCode(error) === "ENODEV") return "";
+		if (codes.includes(systemCode(error) ?? "")) return "";
 		throw error;
 	}
 }

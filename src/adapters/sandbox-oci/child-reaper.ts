@@ -189,6 +189,16 @@ export function namespaceOf(pid: number): string {
 function zombieChildren(): number[] {
 	// Mostly there is none, and then nobody needs to look at every child.
 	if (peekEndedChild() === undefined) return [];
+	try {
+		return lookForZombies();
+	} catch (error) {
+		// Whoever asks will ask again, when there are descriptors to look with.
+		if (systemCode(error) === "EMFILE" || systemCode(error) === "ENFILE") return [];
+		throw error;
+	}
+}
+
+function lookForZombies(): number[] {
 	const children = readdirSync("/proc/self/task").flatMap((task) =>
 		readIfThere(`/proc/self/task/${task}/children`).split(" "),
 	);

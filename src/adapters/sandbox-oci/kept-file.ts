@@ -16,15 +16,15 @@ export class KeptNumber {
 		this.#path = path;
 	}
 
-	/** 0 when the file is not there, or no longer. */
+	/** 0 when the file is not there, or no longer, and while this process may open no more files. */
 	read(): number {
 		try {
 			this.#descriptor ??= openSync(this.#path, "r");
 			return Number(text.toString("latin1", 0, readSync(this.#descriptor, text, 0, text.length, 0)));
 		} catch (error) {
 			// A descriptor of a group that has been removed still opens to nothing.
-			if (systemCode(error) !== "ENOENT" && systemCode(error) !== "ENODEV") throw error;
-			return 0;
+			if (["ENOENT", "ENODEV", "EMFILE", "ENFILE"].includes(systemCode(error) ?? "")) return 0;
+			throw error;
 		}
 	}
 

@@ -8,8 +8,11 @@ import type { SandboxExit, SandboxProcess } from "../../core/sandbox/sandbox-run
 import type { Cgroup } from "./cgroup.ts";
 import type { OutputPipe } from "./output-pipe.ts";
 
-/** Turns of the event loop from the news of an exit to the reading of what was sent before it: one to accept, one to read. */
-const LAST_WORDS_TURNS = 2;
+/**
+ * Turns of the event loop from the news of an exit to the reading of what was sent before it: one to hear of the connection
+ * (another process's end may have brought this news ahead of that), one to accept it, one to read.
+ */
+const LAST_WORDS_TURNS = 3;
 const SIGKILL_BIT = 1n << 8n;
 /** By number; of two names for one the first, and better known, counts (SIGABRT, not SIGIOT). */
 const signalNames = new Map(

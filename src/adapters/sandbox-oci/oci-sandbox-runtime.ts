@@ -168,6 +168,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 			commands: this.#commands,
 			reaper: this.#reaper,
 			clock: this.#clock,
+			log: this.#log,
 			thread: kernelThread,
 			seccomp: seccompFilter(seccompProfile(process.arch)),
 			rootFolder,
@@ -201,7 +202,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		if (!ID_PATTERN.test(spec.id))
 			throw new SlipwayError("INVALID", `Sandbox id "${spec.id}" does not match ${ID_PATTERN}`);
 		if (this.#sandboxes.has(spec.id)) throw new SlipwayError("ALREADY_EXISTS", `There is a sandbox ${spec.id} already`);
-		const program = checkImage(spec);
+		const program = imageProgram(spec);
 		this.#sandboxes.set(spec.id, "creating");
 		try {
 			return await this.#tracked(this.#createOrNothing(spec, program, signal));
@@ -252,7 +253,12 @@ export class OciSandboxRuntime implements SandboxRuntime {
 			await sandbox[Symbol.asyncDispose]();
 			throw signal.reason;
 		} catch (error) {
-			await lifetime[Symbol.asyncDispose]();
+			await lifetime[Symbol.asyncDispose]().catch((failure: unknown) => {
+				this.#log.error("What was made of a sandbox could not be removed cleanly", {
+					error: failure,
+					sandbox: spec.id,
+				});
+			});
 			throw fromSystemError(error, "making a sandbox");
 		}
 	}
@@ -388,6 +394,15 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		const ends = await Promise.allSettled(sandboxes.map((sandbox) => sandbox[Symbol.asyncDispose]()));
 		await this.#lifetime[Symbol.asyncDispose]();
 		for (const end of ends) if (end.status === "rejected") throw end.reason;
+	}
+}
+
+/** EXHAUSTED where even looking at the image takes what the machine has no more of. */
+function imageProgram(spec: SandboxSpec): string {
+	try {
+		return checkImage(spec);
+	} catch (error) {
+		throw fromSystemError(error, "making a sandbox");
 	}
 }
 

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import type { Clock } from "../../base/clock.ts";
-import { SlipwayError } from "../../base/error.ts";
+import { SlipwayError, systemCode } from "../../base/error.ts";
 import type { Lifetime } from "../../base/lifetime.ts";
 import type { WaitStatus } from "../../base/syscall.ts";
 import type {
@@ -38,6 +38,7 @@ export interface OciSandboxParts {
 
 /** The kernel kills when it can reclaim nothing more, at the limit or a few pages below it. */
 const NEAR_LIMIT = 0.9;
+const THAW_AGAIN_MS = 100;
 
 export class OciSandbox implements Sandbox {
 	readonly id: string;
@@ -139,11 +140,22 @@ export class OciSandbox implements Sandbox {
 			} finally {
 				for (const process of [this.#main, ...this.#others]) process.willKill();
 				this.#parts.network.holder.kill();
-				// Only then does version 1 of the freezer let go of what was frozen.
-				this.#thaw();
+				this.#letDie();
 			}
 		}
 		return this.exited;
+	}
+
+	/** Only when they thaw does version 1 of the freezer let go of processes that were killed: again and again, for want of a descriptor. */
+	#letDie(): void {
+		const { clock, network } = this.#parts;
+		if (network.holder.isGone) return;
+		try {
+			this.#thaw();
+		} catch (error) {
+			if (systemCode(error) !== "EMFILE" && systemCode(error) !== "ENFILE") throw error;
+			clock.after(THAW_AGAIN_MS, () => this.#letDie());
+		}
 	}
 
 	async reset(): Promise<Sandbox> {
