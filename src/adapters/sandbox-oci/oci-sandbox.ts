@@ -38,7 +38,7 @@ export interface OciSandboxParts {
 
 /** The kernel kills when it can reclaim nothing more, at the limit or a few pages below it. */
 const NEAR_LIMIT = 0.9;
-const THAW_AGAIN_MS = 100;
+const DESCRIPTOR_RETRY_MS = 100;
 
 export class OciSandbox implements Sandbox {
 	readonly id: string;
@@ -140,21 +140,22 @@ export class OciSandbox implements Sandbox {
 			} finally {
 				for (const process of [this.#main, ...this.#others]) process.willKill();
 				this.#parts.network.holder.kill();
-				this.#letDie();
+				// Only when they thaw does version 1 of the freezer let go of processes that were killed.
+				this.#withDescriptor(() => this.#thaw());
 			}
 		}
 		return this.exited;
 	}
 
-	/** Only when they thaw does version 1 of the freezer let go of processes that were killed: again and again, for want of a descriptor. */
-	#letDie(): void {
+	/** Now, or as soon as this process may open a file again, while anything of the sandbox runs. */
+	#withDescriptor(write: () => void): void {
 		const { clock, network } = this.#parts;
 		if (network.holder.isGone) return;
 		try {
-			this.#thaw();
+			write();
 		} catch (error) {
 			if (systemCode(error) !== "EMFILE" && systemCode(error) !== "ENFILE") throw error;
-			clock.after(THAW_AGAIN_MS, () => this.#letDie());
+			clock.after(DESCRIPTOR_RETRY_MS, () => this.#withDescriptor(write));
 		}
 	}
 
@@ -167,7 +168,7 @@ export class OciSandbox implements Sandbox {
 
 	async endStart(): Promise<void> {
 		const { cgroup, cpusAfterStart } = this.#parts;
-		if (!this.#disposed && cpusAfterStart !== undefined) cgroup.limitCpus(cpusAfterStart);
+		if (!this.#disposed && cpusAfterStart !== undefined) this.#withDescriptor(() => cgroup.limitCpus(cpusAfterStart));
 	}
 
 	async stats(): Promise<SandboxStats> {
