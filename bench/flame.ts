@@ -2,17 +2,16 @@
  * Where the warm path's time goes: `node bench/flame.ts [--svg FILE] [--seconds N]` starts a daemon, keeps 8 clients busy, and
  * samples the daemon's main thread through V8's inspector. Prints a table; writes a flame graph.
  */
-import { spawnSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { startDaemon } from "../tools/local-daemon.ts";
-import { inPrivateMounts } from "../tools/private-mounts.ts";
 import { formatTable } from "../tools/table.ts";
 import { areaOf, type CpuProfile, type Frame, frameTree, functionTimes } from "./cpu-profile.ts";
 import { flameSvg } from "./flame-svg.ts";
 import { Inspector } from "./inspector.ts";
+import { inPrivateRun } from "./private-run.ts";
 import { mustBeGood, pushStaticImage, SlipwayClient } from "./slipway-client.ts";
 
 const clients = 8;
@@ -94,17 +93,4 @@ async function main(): Promise<void> {
 	if (values.svg !== undefined) await writeFile(values.svg, flameSvg(root, title));
 }
 
-/** Starts this program again in a mount namespace of its own, and without what would slow every Node process down. */
-function again(): number {
-	const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env;
-	const command = inPrivateMounts([process.execPath, ...process.execArgv, ...process.argv.slice(1)]);
-	const { status, error } = spawnSync(command[0] as string, command.slice(1), {
-		stdio: "inherit",
-		env: { ...env, SLIPWAY_BENCH_CHILD: "1" },
-	});
-	if (error) throw error;
-	return status ?? 1;
-}
-
-if (process.env.SLIPWAY_BENCH_CHILD === "1") await main();
-else process.exitCode = again();
+await inPrivateRun(main);

@@ -3,14 +3,12 @@
  * every figure beside its baselines, measured in the same run and in turns with it. `--only` takes a key or the beginning of
  * some, `--quick` a tenth of the samples. Exit code 1 when a promise was missed.
  */
-import { spawnSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { cpus, loadavg, release, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { findBuilder } from "../tools/builder.ts";
 import { buildExample, readExample } from "../tools/examples.ts";
 import { type LocalDaemon, type StartOptions, startDaemon } from "../tools/local-daemon.ts";
-import { inPrivateMounts } from "../tools/private-mounts.ts";
 import { formatTable } from "../tools/table.ts";
 import { fiftyFunctions, oneFunction } from "./burst.ts";
 import { coldCreated, coldNode, coldNodeSmall, coldPython, coldStatic } from "./cold.ts";
@@ -18,6 +16,7 @@ import { coldFirst } from "./cold-first.ts";
 import { createLarge, oneGigabyte, tenGigabytes } from "./create.ts";
 import { density, idleSandboxes } from "./density.ts";
 import { freezeAndThaw, frozenInvocation } from "./freeze.ts";
+import { inPrivateRun } from "./private-run.ts";
 import { type Figure, type Report, rowsOf } from "./result.ts";
 import type { RunOptions } from "./run-options.ts";
 import { streaming } from "./streaming.ts";
@@ -144,17 +143,4 @@ async function main(): Promise<void> {
 	if (Object.values(figures).some(({ promises }) => promises.some(({ kept }) => !kept))) process.exitCode = 1;
 }
 
-/** Starts this program again in a mount namespace of its own, and without what would slow every Node process down. */
-function again(): number {
-	const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env;
-	const command = inPrivateMounts([process.execPath, ...process.execArgv, ...process.argv.slice(1)]);
-	const { status, error } = spawnSync(command[0] as string, command.slice(1), {
-		stdio: "inherit",
-		env: { ...env, SLIPWAY_BENCH_CHILD: "1" },
-	});
-	if (error) throw error;
-	return status ?? 1;
-}
-
-if (process.env.SLIPWAY_BENCH_CHILD === "1") await main();
-else process.exitCode = again();
+await inPrivateRun(main);

@@ -47,7 +47,9 @@ const O_RDWR = 2;
 export interface PosixSpawnInput {
 	/** Of the program: no search in PATH. */
 	path: string;
-	/** After the program's name, which is its path. */
+	/** What it is told that it is called; its path when left out. */
+	name?: string;
+	/** After the program's name. */
 	args: readonly string[];
 	/** All of its environment. */
 	env: Readonly<Record<string, string>>;
@@ -59,8 +61,8 @@ export interface PosixSpawnInput {
  * Starts a program from the calling thread, in that thread's namespaces, with every signal as it is by default. Returns
  * its process id, of a child that nobody waits for yet. Throws the system's own code when it can't be executed.
  */
-export function posixSpawn({ path, args, env, fds }: PosixSpawnInput): number {
-	const argv = stringArray([path, ...args]);
+export function posixSpawn({ path, name = path, args, env, fds }: PosixSpawnInput): number {
+	const argv = stringArray([name, ...args]);
 	const envp = stringArray(Object.entries(env).map(([name, value]) => `${name}=${value}`));
 	const pid = Buffer.alloc(4);
 	const actions = Buffer.alloc(FILE_ACTIONS_BYTES);

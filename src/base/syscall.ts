@@ -43,11 +43,6 @@ const { functions: libc } = ffi.dlopen(null, {
 	epoll_create1: { return: i32, arguments: [i32] },
 	epoll_ctl: { return: i32, arguments: [i32, i32, i32, "buffer"] },
 	epoll_wait: { return: i32, arguments: [i32, "buffer", i32, i32] },
-	posix_spawn: { return: i32, arguments: ["buffer", "string", "buffer", "pointer", "buffer", "buffer"] },
-	posix_spawn_file_actions_init: { return: i32, arguments: ["buffer"] },
-	posix_spawn_file_actions_adddup2: { return: i32, arguments: ["buffer", i32, i32] },
-	posix_spawn_file_actions_addclose: { return: i32, arguments: ["buffer", i32] },
-	posix_spawn_file_actions_destroy: { return: i32, arguments: ["buffer"] },
 });
 
 /** The same entry once more, for system calls that take numbers only. */
@@ -132,35 +127,6 @@ export function chroot(path: string): void {
 /** prctl(2) PR_SET_CHILD_SUBREAPER: orphans below this process become its children, so that `waitpid` sees them. */
 export function becomeSubreaper(): void {
 	check("prctl", libc.prctl(36, 1n, 0n, 0n, 0n));
-}
-
-/** More than the 80 bytes of glibc's posix_spawn_file_actions_t, and of musl's. */
-const FILE_ACTIONS_BYTES = 256;
-
-/**
- * posix_spawn(3): starts a program with `stdin` as its only open file and nothing in its environment, from the calling
- * thread, so that it starts in that thread's namespaces. Takes half a millisecond. Returns its process id: the caller
- * waits for it with `waitpid`.
- */
-export function spawnProcess(path: string, name: string, stdin: number): number {
-	const actions = Buffer.alloc(FILE_ACTIONS_BYTES);
-	const pid = Buffer.alloc(4);
-	const title = Buffer.from(`${name}\0`);
-	const argv = Buffer.alloc(16);
-	argv.writeBigUInt64LE(ffi.getRawPointer(title), 0);
-	const call = (result: number, what: string) => {
-		if (result !== 0) throw failure(what, result, path);
-	};
-	call(libc.posix_spawn_file_actions_init(actions), "posix_spawn_file_actions_init");
-	try {
-		call(libc.posix_spawn_file_actions_adddup2(actions, stdin, 0), "posix_spawn_file_actions_adddup2");
-		for (const fd of [1, 2])
-			call(libc.posix_spawn_file_actions_addclose(actions, fd), "posix_spawn_file_actions_addclose");
-		call(libc.posix_spawn(pid, path, actions, 0n, argv, Buffer.alloc(8)), "posix_spawn");
-	} finally {
-		libc.posix_spawn_file_actions_destroy(actions);
-	}
-	return pid.readInt32LE(0);
 }
 
 export interface WaitStatus {

@@ -18,6 +18,7 @@ import {
 import { join } from "node:path";
 import { parentPort } from "node:worker_threads";
 import { systemCode } from "../../base/error.ts";
+import { posixSpawn } from "../../base/posix-spawn.ts";
 import {
 	CLONE_NEWNET,
 	CLONE_NEWPID,
@@ -32,7 +33,6 @@ import {
 	mount,
 	nextDataExtent,
 	setns,
-	spawnProcess,
 	tcpSocket,
 	umount,
 	unshare,
@@ -125,7 +125,8 @@ const operations: KernelOperations = {
 function startHolder({ program, lifeline }: HolderInput): number {
 	unshare(CLONE_NEWPID);
 	try {
-		return spawnProcess(program, "init", lifeline);
+		// The name is all that a sandbox sees of it; the path is of no business there.
+		return posixSpawn({ path: program, name: "init", args: [], env: {}, fds: [lifeline] });
 	} finally {
 		setns(homeProcesses, CLONE_NEWPID);
 	}

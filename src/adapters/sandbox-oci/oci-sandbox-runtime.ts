@@ -220,7 +220,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		let program: string;
 		try {
 			await old[Symbol.asyncDispose]();
-			program = checkImage(spec);
+			program = imageProgram(spec);
 		} catch (error) {
 			await this.#disks.remove(disk);
 			throw error;

@@ -2,6 +2,7 @@
 import type { ServerResponse } from "node:http";
 import { setImmediate } from "node:timers/promises";
 import { coldStartStages } from "../../core/invocation/cold-start.ts";
+import { sandboxStates } from "../../core/sandbox/sandbox-state.ts";
 import type { FunctionUsage } from "../../engine/dispatch/meter.ts";
 import { roomIn } from "../streamed-answer.ts";
 import { contentTypes, formatFor, MetricText } from "./metric-text.ts";
@@ -11,17 +12,8 @@ import { type Call, type Route, route } from "./route.ts";
 /** Functions that are written in one turn of the event loop: a millisecond's work. */
 const functionsATurn = 50;
 
-const sandboxStates = [
-	"creating",
-	"created",
-	"initializing",
-	"idle",
-	"busy",
-	"frozen",
-	"resetting",
-	"reset",
-	"draining",
-] as const;
+/** Of the states that last: what is over is not there to be counted. */
+const shownStates = sandboxStates.filter((state) => state !== "stopped" && state !== "failed");
 
 type Counter = [name: string, help: string, value: (usage: Readonly<FunctionUsage>) => number];
 const counters: readonly Counter[] = [
@@ -78,7 +70,7 @@ function daemonMetrics(text: MetricText, { dispatcher, functions, version, proce
 	text.family("slipway_build_info", "gauge", "1, with the daemon's version").sample(1, { version });
 	text.family("slipway_functions", "gauge", "Functions that exist").sample(functions.count);
 	text.family("slipway_sandboxes", "gauge", "Sandboxes that exist, by state");
-	for (const state of sandboxStates) text.sample(states[state] ?? 0, { state });
+	for (const state of shownStates) text.sample(states[state] ?? 0, { state });
 	text
 		.family("slipway_spares", "gauge", "Sandboxes that stand ready for no event yet: created, or initialized as well")
 		.sample(spares, { stage: "created" })

@@ -98,7 +98,7 @@ clause(
 clause(
 	{
 		area,
-		says: "An environment that ends while it is frozen delivers what is left before its extensions are told",
+		says: "An environment that ends while it is frozen still delivers what is left to its extensions",
 		source: guide,
 	},
 	async () => {
