@@ -16,6 +16,7 @@ const { functions: libc } = ffi.dlopen(null, {
 	unshare: { return: i32, arguments: [i32] },
 	setns: { return: i32, arguments: [i32, i32] },
 	chroot: { return: i32, arguments: ["string"] },
+	fstatfs: { return: i32, arguments: [i32, "buffer"] },
 	prctl: { return: i32, arguments: [i32, "uint64", "uint64", "uint64", "uint64"] },
 	waitpid: { return: i32, arguments: [i32, "buffer", i32] },
 	socket: { return: i32, arguments: [i32, i32, i32] },
@@ -48,6 +49,10 @@ const { functions: libc } = ffi.dlopen(null, {
 /** The same entry once more, for system calls that take numbers only. */
 const { functions: numeric } = ffi.dlopen(null, {
 	syscall: { return: "int64", arguments: ["int64", "int64", "int64"] },
+});
+/** And for one that takes a structure as its second argument. */
+const { functions: structured } = ffi.dlopen(null, {
+	syscall: { return: "int64", arguments: ["int64", i32, "buffer", "uint64"] },
 });
 
 const errnoPointer = libc.__errno_location();
@@ -89,6 +94,14 @@ export function umount(target: string, flags = 0): void {
 	check("umount2", libc.umount2(target, flags), target);
 }
 export const MNT_DETACH = 2;
+
+/** Those of MS_RDONLY, MS_NOSUID, MS_NODEV and MS_NOEXEC that are set for the mount that `fd` is in (statfs(2), f_flags). */
+export function mountFlags(fd: number): bigint {
+	const statfs = Buffer.alloc(120);
+	check("fstatfs", libc.fstatfs(fd, statfs));
+	// Behind seven words, f_fsid, f_namelen and f_frsize (64-bit machines).
+	return statfs.readBigUInt64LE(80) & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC);
+}
 
 /** unshare(2), of the calling thread only: never on Node's main thread except for a namespace that setns then leaves again. */
 export function unshare(flags: number): void {
@@ -224,6 +237,16 @@ export function receive(fd: number, buffer: Buffer): number {
 	return check("recv", Number(libc.recv(fd, buffer, BigInt(buffer.length), MSG_DONTWAIT)));
 }
 
+/** Whether a connected socket has nothing to read and its other side is open: recv(2) of a byte that stays where it is. */
+export function isQuiet(fd: number): boolean {
+	const MSG_PEEK = 2;
+	const MSG_DONTWAIT = 0x40;
+	const count = Number(libc.recv(fd, oneByte, 1n, MSG_PEEK | MSG_DONTWAIT));
+	return count < 0 && ffi.getInt32(errnoPointer, 0) === constants.errno.EAGAIN;
+}
+
+const oneByte = Buffer.alloc(1);
+
 /** netdevice(7) SIOCGIFINDEX, in the network namespace of any socket. Throws ENODEV for a name that there is not. */
 export function interfaceIndex(fd: number, name: string): number {
 	const SIOCGIFINDEX = 0x8933n;
@@ -242,18 +265,44 @@ export function tcpSocket(): number {
 }
 
 /** A TCP/IPv4 socket bound and listening in the calling thread's network namespace; non-blocking, close-on-exec. */
-export function listenTcp(address: readonly [number, number, number, number], port: number, backlog = 511): number {
+export function listenTcp(address: ArrayLike<number>, port: number, backlog = 511): number {
 	const fd = tcpSocket();
-	const sockaddr = Buffer.alloc(16);
-	sockaddr.writeUInt16LE(AF_INET, 0);
-	sockaddr.writeUInt16BE(port, 2);
-	sockaddr.set(address, 4);
-	const one = Buffer.from([1, 0, 0, 0]);
-	check("setsockopt", libc.setsockopt(fd, 1, 2, one, 4));
-	check("bind", libc.bind(fd, sockaddr, 16), `${address.join(".")}:${port}`);
-	check("listen", libc.listen(fd, backlog));
+	try {
+		const sockaddr = Buffer.alloc(16);
+		sockaddr.writeUInt16LE(AF_INET, 0);
+		sockaddr.writeUInt16BE(port, 2);
+		sockaddr.set(address, 4);
+		const one = Buffer.from([1, 0, 0, 0]);
+		check("setsockopt", libc.setsockopt(fd, 1, 2, one, 4));
+		check("bind", libc.bind(fd, sockaddr, 16), `${Array.from(address).join(".")}:${port}`);
+		check("listen", libc.listen(fd, backlog));
+	} catch (error) {
+		close(fd);
+		throw error;
+	}
 	return fd;
 }
+
+/**
+ * bpf(2): its result, for some commands a descriptor, close-on-exec. `attributes` is the command's part of union bpf_attr, and
+ * `pointers` what it points to, by the offset of the pointer.
+ */
+export function bpf(command: number, attributes: Buffer, pointers: Readonly<Record<number, Buffer>> = {}): number {
+	const SYS_BPF = process.arch === "x64" ? 321n : 280n;
+	pointedTo.add(pointers);
+	for (const [at, to] of Object.entries(pointers)) attributes.writeBigUInt64LE(ffi.getRawPointer(to), Number(at));
+	try {
+		return check(
+			"bpf",
+			Number(structured.syscall(SYS_BPF, command, attributes, BigInt(attributes.length))),
+			`${command}`,
+		);
+	} finally {
+		pointedTo.delete(pointers);
+	}
+}
+/** Nothing that a call under way points to is to be collected. */
+const pointedTo = new Set<object>();
 
 /** Brings the loopback interface of the calling thread's network namespace up. `controlFd` is any socket of that namespace. */
 export function loopbackUp(controlFd: number): void {

@@ -82,6 +82,7 @@ export class SimulatedPlatform {
 		},
 		reap: async () => 0,
 		prepare: () => {},
+		publishNames: () => {},
 		[Symbol.asyncDispose]: async () => {},
 	} satisfies SandboxRuntime;
 

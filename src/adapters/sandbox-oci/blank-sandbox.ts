@@ -6,7 +6,13 @@ import { Lifetime } from "../../base/lifetime.ts";
 import type { Log } from "../../base/log.ts";
 import { MS_BIND, mount, type WaitStatus } from "../../base/syscall.ts";
 import type { SandboxSpec } from "../../core/sandbox/sandbox-runtime.ts";
-import { attachScript, confineScript, confiningCapabilities, stageEntries } from "./attach-script.ts";
+import {
+	type AttachOptions,
+	attachScript,
+	confineScript,
+	launcherCapabilities,
+	stageEntries,
+} from "./attach-script.ts";
 import { blankConfig, launcherProcess } from "./bundle.ts";
 import type { Cgroup } from "./cgroup.ts";
 import type { ChildReaper } from "./child-reaper.ts";
@@ -17,7 +23,9 @@ import type { ScriptFailure } from "./launcher-script.ts";
 import { removeFolder } from "./mount-points.ts";
 import type { OciProcess } from "./oci-process.ts";
 import type { RuntimeCommands } from "./runtime-program.ts";
+import { placeMounts } from "./sandbox-mounts.ts";
 import type { SandboxNetwork } from "./sandbox-network.ts";
+import { letGoOf, mountWritableRoot } from "./writable-root.ts";
 
 /** What all blank sandboxes are made with. */
 export interface BlankHost {
@@ -51,9 +59,9 @@ export interface BlankOptions {
 /** What it becomes. */
 export interface Attachment {
 	spec: SandboxSpec;
-	/** Mounted at /tmp. */
-	tmpPath: string;
-	/** Mounted over the image's own when it is given. */
+	/** Mounted at /tmp. None where the root is writable. */
+	tmpPath: string | undefined;
+	/** In place of the image's own when it is given. */
 	passwd: string | undefined;
 }
 
@@ -118,21 +126,22 @@ export class BlankSandbox implements AsyncDisposable {
 		this.#container.launcher.onExit = listener;
 	}
 
-	/** Gives it an image and limits: all but the execution of the program. INVALID_IMAGE, SANDBOX_FAILED. Once. */
-	async attach({ spec, tmpPath, passwd }: Attachment): Promise<void> {
+	/** Gives it an image and limits: all but the execution of the program. INVALID_IMAGE, INVALID, SANDBOX_FAILED. Once. */
+	async attach(attachment: Attachment): Promise<void> {
+		const { spec } = attachment;
 		const { stage, launcher } = this.#container;
+		let inStage: StageContent;
 		try {
 			this.cgroup.limit(spec.limits);
-			mount(spec.rootfs, join(stage, stageEntries.root), "none", MS_BIND);
-			mount(tmpPath, join(stage, stageEntries.tmp), "none", MS_BIND);
-			if (passwd !== undefined) writeFileSync(join(stage, stageEntries.passwd), passwd, { mode: 0o644 });
+			inStage = fillStage(this.#container, attachment);
 		} catch (cause) {
 			const error = fromSystemError(cause, "a sandbox was made");
 			if (isSlipwayError(error)) throw error;
 			throw new SlipwayError("SANDBOX_FAILED", "The sandbox could not be given its image and limits", { cause });
 		}
-		const script = attachScript({ spec, passwd: passwd !== undefined, seccomp: this.#host.seccomp });
+		const script = attachScript({ spec, ...inStage, seccomp: this.#host.seccomp });
 		checkConfined(await launcher.run(script), spec.cwd);
+		if (!isPlain(spec)) letGoOf(join(stage, stageEntries.root));
 	}
 
 	/** Its process becomes the program. INVALID_IMAGE, SANDBOX_FAILED. */
@@ -141,11 +150,14 @@ export class BlankSandbox implements AsyncDisposable {
 	}
 
 	/** A further process becomes another program. Same errors. */
-	async exec(program: Program & Pick<SandboxSpec, "user" | "cwd">, openFiles: number): Promise<OciProcess> {
+	async exec(
+		program: Program & Pick<SandboxSpec, "user" | "cwd" | "capabilities">,
+		openFiles: number,
+	): Promise<OciProcess> {
 		const { commands, launcherFile, seccomp } = this.#host;
 		const folder = join(this.#container.bundle, `exec-${++this.#execs}`);
 		mkdirSync(folder);
-		const process = launcherProcess(`/proc/self/fd/${LAUNCHER_FILE}`, confiningCapabilities);
+		const process = launcherProcess(`/proc/self/fd/${LAUNCHER_FILE}`, launcherCapabilities);
 		const launcher = await Launcher.start({
 			...this.#host,
 			cgroup: this.cgroup,
@@ -215,6 +227,41 @@ function makeStage({ stagesFolder, thread }: BlankHost, id: string, lifetime: Li
 	lifetime.defer(() => removeFolder(stage));
 	lifetime.defer(() => thread.run("unmount", { targets: mounts }));
 	return stage;
+}
+
+/** What a function's sandbox is: the image, and nothing of its own but /tmp. */
+function isPlain({ readonlyRoot, mounts }: SandboxSpec): boolean {
+	return readonlyRoot && (mounts === undefined || mounts.length === 0);
+}
+
+/** What the script has to mount on the root from the stage. */
+type StageContent = Pick<AttachOptions, "passwd" | "tmp">;
+
+function fillStage(container: Container, { spec, tmpPath, passwd }: Attachment): StageContent {
+	const { stage } = container;
+	if (!isPlain(spec)) return fillRoot(container, { spec, tmpPath, passwd });
+	mount(spec.rootfs, join(stage, stageEntries.root), "none", MS_BIND);
+	if (tmpPath !== undefined) mount(tmpPath, join(stage, stageEntries.tmp), "none", MS_BIND);
+	if (passwd !== undefined) writeFileSync(join(stage, stageEntries.passwd), passwd, { mode: 0o644 });
+	return { passwd: passwd !== undefined, tmp: tmpPath !== undefined };
+}
+
+/** The whole root is put together on our side, where what is mounted on may be made, and where a mount in /tmp finds its /tmp. */
+function fillRoot({ stage, bundle }: Container, { spec, tmpPath, passwd }: Attachment): StageContent {
+	const root = join(stage, stageEntries.root);
+	if (spec.readonlyRoot) mount(spec.rootfs, root, "none", MS_BIND);
+	else {
+		const bytes = spec.limits.memoryMiB * 2 ** 20;
+		mountWritableRoot({ image: spec.rootfs, target: root, memoryFolder: join(bundle, "memory"), bytes });
+	}
+	if (tmpPath !== undefined) mount(tmpPath, join(root, "tmp"), "none", MS_BIND);
+	const mountsPasswd = passwd !== undefined && spec.readonlyRoot;
+	if (mountsPasswd) writeFileSync(join(stage, stageEntries.passwd), passwd, { mode: 0o644 });
+	// The image's own is no link, or there would be none to replace it.
+	else if (passwd !== undefined) writeFileSync(join(root, "etc/passwd"), passwd);
+	const makesTargets = !spec.readonlyRoot;
+	placeMounts({ root, mounts: spec.mounts ?? [], workPath: join(bundle, "mount"), makesTargets });
+	return { passwd: mountsPasswd, tmp: false };
 }
 
 function checkConfined(failure: ScriptFailure | undefined, cwd: string): void {

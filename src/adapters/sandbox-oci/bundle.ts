@@ -30,6 +30,9 @@ export const OOM_SCORE_ADJUST = 500;
 /** As Docker's. Pages in it count against the memory limit. */
 const SHM_BYTES = 64 << 20;
 
+/** Pseudo-terminals: the kernel has 3,072 for all sandboxes together (kernel.pty.max less kernel.pty.reserve). */
+const MAX_TERMINALS = 64;
+
 /** As Docker's default (moby: oci/defaults.go). */
 const maskedPaths = [
 	"/proc/acpi",
@@ -48,6 +51,10 @@ const maskedPaths = [
 const readonlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 const BLANK_PIDS = 16;
+/** Queued signals and timers (timer_create) of all sandboxes that have a user in common; a machine of 1 GiB has 3,800. */
+const SIGNALS_OF_A_USER = 2048;
+/** POSIX message queues; half of the kernel's default (MQ_BYTES_MAX). */
+const MESSAGE_BYTES_OF_A_USER = 400 * 1024;
 
 /** The configuration (runtime-spec 1.0.2, config.md) of a container that could become any function's sandbox. */
 export function blankConfig(parts: BlankParts): unknown {
@@ -83,7 +90,8 @@ export function launcherProcess(path: string, capabilities: readonly string[]) {
 		terminal: false,
 		user: { uid: 0, gid: 0 },
 		args: [path],
-		env: [],
+		// Without it the runtime program looks for one in /etc/passwd, which by the time of an exec is the sandbox's own.
+		env: ["HOME=/"],
 		cwd: "/",
 		capabilities: {
 			bounding: capabilities,
@@ -98,6 +106,9 @@ export function launcherProcess(path: string, capabilities: readonly string[]) {
 		rlimits: [
 			{ type: "RLIMIT_CORE", soft: 0, hard: 0 },
 			{ type: "RLIMIT_MEMLOCK", soft: 64 * 1024, hard: 64 * 1024 },
+			// The kernel counts these by user, over all sandboxes and the host: the host's own keep what is above.
+			{ type: "RLIMIT_SIGPENDING", soft: SIGNALS_OF_A_USER, hard: SIGNALS_OF_A_USER },
+			{ type: "RLIMIT_MSGQUEUE", soft: MESSAGE_BYTES_OF_A_USER, hard: MESSAGE_BYTES_OF_A_USER },
 		],
 	};
 }
@@ -122,6 +133,13 @@ function mounts(parts: BlankParts): unknown[] {
 			type: "tmpfs",
 			source: "shm",
 			options: ["nosuid", "noexec", "nodev", "mode=1777", `size=${SHM_BYTES}`],
+		},
+		// With its /dev/ptmx, which the runtime program links to (Knative runtime contract, "File Descriptors and Filesystems").
+		{
+			destination: "/dev/pts",
+			type: "devpts",
+			source: "devpts",
+			options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", `max=${MAX_TERMINALS}`],
 		},
 		{ destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "noexec", "nodev", "ro"] },
 		// Language runtimes read their memory and CPU limits here (the JVM, Node, Go).

@@ -26,6 +26,7 @@ const version1 = {
 	"memory/g/a/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n",
 	"memory/g/a/cgroup.procs": "11\n12\n",
 	"cpuacct/g/a/cpuacct.usage": "1234567890\n",
+	"cpu/g/a/cpu.shares": "1024\n",
 	"pids/g/a/pids.current": "3\n",
 	"pids/g/a/cgroup.procs": "12\n13\n",
 	"pids/g/a/inner/cgroup.procs": "14\n",
@@ -48,6 +49,8 @@ test("version 1: one hierarchy a controller", async (t) => {
 	group.thaw();
 	assert.equal(readFileSync(join(root, "freezer/g/a/freezer.state"), "utf8"), "THAWED");
 	assert.equal(host.group("g/gone").oomKills(), 0);
+	group.limit({ memoryMiB: 64, cpus: 0.5, cpuRequest: 0.125, pids: 8 });
+	assert.equal(readFileSync(join(root, "cpu/g/a/cpu.shares"), "utf8"), "128");
 });
 
 test("version 1 with an unmounted version 2 view: crun's ordinary folders there are removed too", async (t) => {
@@ -85,6 +88,8 @@ test("version 2: one hierarchy", async (t) => {
 	assert.equal(readFileSync(join(root, "g/a/cgroup.freeze"), "utf8"), "0");
 	rmSync(join(root, "g/a/memory.peak"));
 	assert.equal(group.stats().memoryPeakBytes, 8_000_000);
+	group.limit({ memoryMiB: 64, cpus: 0.5, cpuRequest: 0.125, pids: 8 });
+	assert.equal(readFileSync(join(root, "g/a/cpu.weight"), "utf8"), "13");
 });
 
 test("missing controllers are named", (t) => {

@@ -32,7 +32,7 @@ export interface Cgroup {
 }
 
 /** What a group may use. */
-export type CgroupLimits = Pick<SandboxLimits, "memoryMiB" | "cpus" | "startCpus" | "pids">;
+export type CgroupLimits = Pick<SandboxLimits, "memoryMiB" | "cpus" | "startCpus" | "cpuRequest" | "pids">;
 
 export interface CgroupStats {
 	/** In use without the page cache that the kernel would give up at once. */
@@ -60,6 +60,9 @@ const CPU_PERIOD_US = 20_000;
 /** The kernel's own minimum for a quota (kernel: sched-bwc.rst). */
 const CPU_MIN_QUOTA_US = 1_000;
 const MIB = 1 << 20;
+/** Of one CPU, which is also what a group has by itself, and the kernel's bounds (kernel: sched-design-CFS.rst, cgroup-v2.rst). */
+const CPU_SHARES = { ofOne: 1_024, least: 2, most: 262_144 };
+const CPU_WEIGHT = { ofOne: 100, least: 1, most: 10_000 };
 
 /** The state files answer within microseconds; a task stuck in the kernel (a slow disk) may take long. */
 const FREEZE_ATTEMPTS = 2_000;
@@ -141,6 +144,8 @@ class CgroupV1 implements Cgroup {
 		writeFileSync(this.#peakFile, "0");
 		writeFileSync(join(this.#cpu, "cpu.cfs_period_us"), `${CPU_PERIOD_US}`);
 		this.limitCpus(limits.startCpus ?? limits.cpus);
+		if (limits.cpuRequest !== undefined)
+			writeFileSync(join(this.#cpu, "cpu.shares"), `${weight(limits.cpuRequest, CPU_SHARES)}`);
 		writeFileSync(join(this.#pids, "pids.max"), `${limits.pids}`);
 	}
 
@@ -214,6 +219,7 @@ class CgroupV2 implements Cgroup {
 		// Not there in a kernel without swap.
 		if (existsSync(join(this.#path, "memory.swap.max"))) write("memory.swap.max", "0");
 		this.limitCpus(limits.startCpus ?? limits.cpus);
+		if (limits.cpuRequest !== undefined) write("cpu.weight", `${weight(limits.cpuRequest, CPU_WEIGHT)}`);
 		write("pids.max", `${limits.pids}`);
 	}
 
@@ -267,6 +273,10 @@ class CgroupV2 implements Cgroup {
 
 function cpuQuotaUs(cpus: number): number {
 	return Math.max(CPU_MIN_QUOTA_US, Math.round(cpus * CPU_PERIOD_US));
+}
+
+function weight(cpus: number, { ofOne, least, most }: typeof CPU_SHARES): number {
+	return Math.min(most, Math.max(least, Math.round(cpus * ofOne)));
 }
 
 async function until(done: () => boolean, doing: string): Promise<void> {

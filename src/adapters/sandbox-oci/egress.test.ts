@@ -117,7 +117,9 @@ function egressSuite(): void {
 async function makeOutside(folder: string, lifetime: Lifetime): Promise<string> {
 	const thread = lifetime.use(new KernelThread("outside"));
 	const holders = lifetime.use(new Holders(join(folder, "holders"), lifetime.use(new ChildReaper(systemClock))));
-	const { path } = lifetime.use(await SandboxNetwork.create(thread, holders, folder, "outside"));
+	const { path } = lifetime.use(
+		await SandboxNetwork.create(thread, holders, { path: join(folder, "outside"), withDoor: false }),
+	);
 	const name = `otsd${process.pid}`;
 	await runTool(
 		"ip",

@@ -25,8 +25,14 @@ export interface EgressLink {
 	name: string;
 }
 
-/** Ranges that homes, clouds and container engines rarely use; the first one that no route of the host touches is ours. */
-const CANDIDATES = ["10.213.0.0/16", "10.87.0.0/16", "172.29.0.0/16", "100.100.0.0/16", "198.18.0.0/16"];
+/**
+ * Ranges that homes, clouds and container engines rarely use; the first one that no route of the host touches is ours. The many
+ * of the second line are for a machine with many daemons, each with a range.
+ */
+const CANDIDATES = [
+	...["10.213.0.0/16", "10.87.0.0/16", "172.29.0.0/16", "100.100.0.0/16", "198.18.0.0/16"],
+	...Array.from({ length: 32 }, (_, index) => `10.${214 + index}.0.0/16`),
+];
 /** Each link has four addresses: network, host, sandbox, broadcast. */
 const LINK_ADDRESSES = 4;
 /**
@@ -238,7 +244,8 @@ async function acceptInIptables(prefix: string, lifetime: Lifetime, log: Log): P
 /** The host's name servers: those a sandbox can reach by itself, and the first that only the host can. */
 function hostNameServers(): { usable: string[]; local: string | undefined; rest: string[] } {
 	const own = new Set(Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((entry) => entry.address)));
-	const isLocal = (server: string) => server.startsWith("127.") || own.has(server);
+	// Link-local ones, as clouds have, are the daemon's in a sandbox: only the host reaches the cloud's.
+	const isLocal = (server: string) => server.startsWith("127.") || server.startsWith("169.254.") || own.has(server);
 	// Behind systemd-resolved's stub on 127.0.0.53 the real servers are in a file of its own.
 	for (const path of ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"]) {
 		if (!existsSync(path)) continue;

@@ -2,11 +2,13 @@ import { closeSync, constants, lstatSync, openSync, readlinkSync, readSync, type
 import { isAbsolute, join } from "node:path";
 import { SlipwayError, systemCode } from "../../base/error.ts";
 import type { SandboxSpec } from "../../core/sandbox/sandbox-runtime.ts";
+import { isAtOrBelow, plainPath } from "../../core/sandbox/sandbox-spec.ts";
 import { mountPoints } from "./bundle.ts";
 
 /**
  * What a runtime program would find out too late, or in words of its own, or by following a link out of the image: looked
- * at before it is called. The root is read-only and nobody else's, so what was seen stays true. Returns the program's path.
+ * at before it is called. The image is read-only and nobody else's, so what was seen stays true, if not in a sandbox that has
+ * changed its own copy. What lies in the sandbox's mounts is not looked at. Returns the program's path.
  */
 export function checkImage(spec: ImageUse): string {
 	checkMountPoints(spec.rootfs);
@@ -14,7 +16,7 @@ export function checkImage(spec: ImageUse): string {
 	return checkEntrypoint(spec);
 }
 
-export type ImageUse = Pick<SandboxSpec, "rootfs" | "args" | "env" | "cwd" | "user">;
+export type ImageUse = Pick<SandboxSpec, "rootfs" | "args" | "env" | "cwd" | "user" | "mounts">;
 
 /** As the kernel's own limit on links in one path (path_resolution(7)). */
 const MAX_LINKS = 40;
@@ -55,7 +57,9 @@ function requireKind(rootfs: string, path: string, kind: string, matches: (stat:
 function checkWorkingDirectory(spec: ImageUse): void {
 	try {
 		if (!isAbsolute(spec.cwd)) throw coded("ENOENT");
-		const { stat } = resolve(spec.rootfs, spec.cwd, spec);
+		const found = resolve(spec.rootfs, spec.cwd, spec);
+		if (!found) return;
+		const { stat } = found;
 		if (!stat.isDirectory()) throw coded("ENOTDIR");
 		if (!permits(stat, spec.user, 1)) throw coded("EACCES");
 	} catch (error) {
@@ -86,6 +90,7 @@ function lookUp(spec: ImageUse, program: string): string {
 	for (const folder of (spec.env.PATH ?? DEFAULT_PATH).split(":")) {
 		const path = join("/", folder === "" ? spec.cwd : folder, program);
 		try {
+			if (isInMount(spec, path)) continue;
 			checkExecutable(spec, path, 0);
 			return path;
 		} catch (error) {
@@ -102,7 +107,9 @@ function lookUp(spec: ImageUse, program: string): string {
 /** As execve(2) would: a file with permission to execute, a program for this machine, and whatever interpreter it names. */
 function checkExecutable(spec: ImageUse, path: string, depth: number): void {
 	if (depth > MAX_INTERPRETERS) throw coded("ELOOP");
-	const { real, stat } = resolve(spec.rootfs, path, spec);
+	const found = resolve(spec.rootfs, path, spec);
+	if (!found) return;
+	const { real, stat } = found;
 	if (!stat.isFile() || !permits(stat, spec.user, 1)) throw coded("EACCES");
 	const header = readHeader(join(spec.rootfs, real));
 	if (header.subarray(0, 2).toString("latin1") === "#!") {
@@ -129,8 +136,13 @@ function readHeader(path: string): Buffer {
 	}
 }
 
-/** Follows `path` as the sandbox would, with `rootfs` as its root: links can't lead out. */
-function resolve(rootfs: string, path: string, spec: ImageUse): { real: string; stat: Stats } {
+function isInMount({ mounts }: ImageUse, path: string): boolean {
+	return mounts?.some(({ target }) => isAtOrBelow(plainPath(path), plainPath(target))) ?? false;
+}
+
+/** Follows `path` as the sandbox would, with `rootfs` as its root: links can't lead out. Undefined when it leads into a mount. */
+function resolve(rootfs: string, path: string, spec: ImageUse): { real: string; stat: Stats } | undefined {
+	if (isInMount(spec, path)) return undefined;
 	const pending = path.split("/").reverse();
 	let real = "/";
 	let stat = lstatSync(rootfs);
@@ -145,6 +157,7 @@ function resolve(rootfs: string, path: string, spec: ImageUse): { real: string; 
 		if (!stat.isDirectory()) throw coded("ENOTDIR");
 		if (!permits(stat, spec.user, 1)) throw coded("EACCES");
 		const next = join(real, name);
+		if (isInMount(spec, next)) return undefined;
 		const found = lstatSync(join(rootfs, next), { throwIfNoEntry: false });
 		if (found === undefined) throw coded("ENOENT");
 		if (!found.isSymbolicLink()) {

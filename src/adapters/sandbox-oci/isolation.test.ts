@@ -62,6 +62,17 @@ function isolationSuite(name: OciRuntimeName): void {
 			assert.deepEqual([stdout, stderr], ["out\n", "err\n"]);
 		});
 
+		test("its pseudo-terminals are its own, and bounded", async () => {
+			const { stdout } = await run(
+				`ls /dev/pts; exec 3<>/dev/ptmx; ls /dev/pts; : > /tmp/full; i=0
+				while [ $i -lt 70 ]; do i=$((i+1)); { sleep 60 4<>/dev/ptmx || echo >> /tmp/full; } 2>/dev/null & done
+				i=0; while [ $i -lt 300 ] && [ $(wc -l < /tmp/full) -lt 7 ]; do i=$((i+1)); sleep 0.02; done
+				wc -l < /tmp/full`,
+				limits({ pids: 200 }),
+			);
+			assert.equal(stdout, "ptmx\n0\nptmx\n7\n");
+		});
+
 		test("its processes are the only ones it sees", async () => {
 			const { stdout, exit } = await run("sleep 600 & ls -d /proc/[0-9]* | wc -l");
 			assert.ok(Number(stdout) >= 3 && Number(stdout) <= 6, stdout);

@@ -1,4 +1,5 @@
 import { Worker } from "node:worker_threads";
+import type { Door } from "./door.ts";
 import type { HolderInput } from "./holders.ts";
 import type { LinkInput } from "./network-links.ts";
 
@@ -6,9 +7,20 @@ import type { LinkInput } from "./network-links.ts";
 export interface KernelOperations {
 	/**
 	 * A new network namespace, bound to `path`, loopback up, IPv6 off, with a socket that listens on 127.0.0.1:`port` inside;
-	 * and a new process namespace with its first process, which is in that network too: /proc/1/net shows no other.
+	 * and a new process namespace with its first process, which is in that network too: /proc/1/net shows no other. `door` is
+	 * for the addresses of 169.254.0.0/16, or why there is none.
 	 */
-	createNetwork(input: { path: string; port: number; holder: HolderInput }): { fd: number; holderPid: number };
+	createNetwork(input: { path: string; port: number; holder: HolderInput; withDoor: boolean }): {
+		fd: number;
+		holderPid: number;
+		door: Door | string;
+	};
+	/** A new process namespace with its first process, in a network namespace that is there. */
+	startHolder(input: { path: string; holder: HolderInput }): { holderPid: number };
+	/** Lets programs without a capability listen on every port of the network namespace, as Docker does in its containers. */
+	openLowPorts(input: { path: string }): void;
+	/** Gives the network namespace's loopback these IPv4 addresses, with a listening socket each; no socket when it throws. */
+	listen(input: { path: string; addresses: readonly { host: string; port: number }[] }): { fds: number[] };
 	/** A TCP socket in the network namespace, not connected yet. */
 	openSocket(input: { path: string }): { fd: number };
 	/** Lets go of the namespace's name; the kernel removes it when the last process and socket are gone. Idempotent. */

@@ -22,6 +22,7 @@ import { posixSpawn } from "../../base/posix-spawn.ts";
 import {
 	CLONE_NEWNET,
 	CLONE_NEWPID,
+	close,
 	ioctl,
 	listenTcp,
 	loopbackUp,
@@ -37,9 +38,10 @@ import {
 	umount,
 	unshare,
 } from "../../base/syscall.ts";
+import { closeDoor, type Door, openDoor } from "./door.ts";
 import type { HolderInput } from "./holders.ts";
 import type { KernelAnswer, KernelOperations, KernelRequest } from "./kernel-thread.ts";
-import { deleteLinks, makeLink } from "./network-links.ts";
+import { deleteLinks, listenOnLoopback, makeLink } from "./network-links.ts";
 
 const home = openSync("/proc/thread-self/ns/net", "r");
 const homeProcesses = openSync("/proc/thread-self/ns/pid", "r");
@@ -60,34 +62,32 @@ const COPY_BYTES = 1 << 20;
 const LOOP_ATTEMPTS = 32;
 
 const operations: KernelOperations = {
-	createNetwork({ path, port, holder }) {
+	createNetwork({ path, port, holder, withDoor }) {
 		closeSync(openSync(path, "wx", 0o600));
 		unshare(CLONE_NEWNET);
 		let fd: number | undefined;
+		let door: Door | string | undefined;
 		try {
 			mount("/proc/thread-self/ns/net", path, "none", MS_BIND);
 			disableIpv6();
 			fd = listenTcp([127, 0, 0, 1], port);
 			loopbackUp(fd);
-			return { fd, holderPid: startHolder(holder) };
+			door = withDoor ? openDoor() : "it is not wanted";
+			return { fd, holderPid: startHolder(holder), door };
 		} catch (error) {
-			if (fd !== undefined) closeSync(fd);
+			if (fd !== undefined) close(fd);
+			if (typeof door === "object") closeDoor(door);
 			removeNetwork(path);
 			throw error;
 		} finally {
 			setns(home, CLONE_NEWNET);
 		}
 	},
-	openSocket({ path }) {
-		const network = openSync(path, "r");
-		try {
-			setns(network, CLONE_NEWNET);
-			return { fd: tcpSocket() };
-		} finally {
-			setns(home, CLONE_NEWNET);
-			closeSync(network);
-		}
-	},
+	startHolder: ({ path, holder }) => inNetwork(path, () => ({ holderPid: startHolder(holder) })),
+	listen: ({ path, addresses }) => inNetwork(path, () => ({ fds: listenOnLoopback(addresses) })),
+	openLowPorts: ({ path }) =>
+		inNetwork(path, () => writeFileSync("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")),
+	openSocket: ({ path }) => inNetwork(path, () => ({ fd: tcpSocket() })),
 	removeNetwork({ path }) {
 		removeNetwork(path);
 	},
@@ -121,6 +121,17 @@ const operations: KernelOperations = {
 		}
 	},
 };
+
+function inNetwork<T>(path: string, act: () => T): T {
+	const network = openSync(path, "r");
+	try {
+		setns(network, CLONE_NEWNET);
+		return act();
+	} finally {
+		setns(home, CLONE_NEWNET);
+		closeSync(network);
+	}
+}
 
 function startHolder({ program, lifeline }: HolderInput): number {
 	unshare(CLONE_NEWPID);

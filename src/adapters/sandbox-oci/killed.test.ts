@@ -138,7 +138,9 @@ function suite(name: OciRuntimeName): void {
 		lifetime.defer(() => rmSync(folder, { recursive: true, force: true }));
 		const thread = lifetime.use(new KernelThread("holder-test"));
 		const holders = lifetime.use(new Holders(join(folder, "holders"), lifetime.use(new ChildReaper(systemClock))));
-		const { holder } = lifetime.use(await SandboxNetwork.create(thread, holders, folder, "network"));
+		const { holder } = lifetime.use(
+			await SandboxNetwork.create(thread, holders, { path: join(folder, "network"), withDoor: true }),
+		);
 		holder.mustHold(holder.pid);
 		assert.throws(() => holder.mustHold(process.pid), failed);
 	});

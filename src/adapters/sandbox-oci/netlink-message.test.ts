@@ -8,6 +8,7 @@ import {
 	encodeRequest,
 	newAddress,
 	newDefaultRoute,
+	newLocalRoute,
 	newVeth,
 	setGroup,
 	setNoAddressGeneration,
@@ -64,6 +65,12 @@ const vectors = {
 		`24 00 00 00 18 00 05 06  3e 60 01 6b 00 00 00 00
 		02 00 00 00 fe 03 00 01  00 00 00 00 08 00 05 00
 		0a d5 00 06`,
+	],
+	"route add local 169.254.0.0/16 dev lo": [
+		newLocalRoute(1, 0xa9fe0000, 16),
+		`2c 00 00 00 18 00 05 06  3e 60 01 6b 00 00 00 00
+		02 10 00 00 ff 03 fe 02  00 00 00 00 08 00 01 00
+		a9 fe 00 00 08 00 04 00  01 00 00 00`,
 	],
 } as const;
 

@@ -40,6 +40,8 @@ const IFLA_INET6_ADDR_GEN_MODE = 8;
 const IN6_ADDR_GEN_MODE_NONE = 1;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
+const RTA_DST = 1;
+const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
 const NLMSGERR_ATTR_MSG = 1;
 
@@ -47,8 +49,12 @@ const AF_INET = 2;
 const AF_INET6 = 10;
 const IFF_UP = 1;
 const RT_TABLE_MAIN = 254;
+const RT_TABLE_LOCAL = 255;
 const RTPROT_BOOT = 3;
+const RT_SCOPE_UNIVERSE = 0;
+const RT_SCOPE_HOST = 254;
 const RTN_UNICAST = 1;
+const RTN_LOCAL = 2;
 
 /** Without its header, which takes the sequence number. */
 export interface NetlinkRequest {
@@ -111,10 +117,22 @@ export function newAddress(index: number, address: number, prefixBits: number): 
 }
 
 export function newDefaultRoute(gateway: number): NetlinkRequest {
-	const header = Buffer.alloc(12);
-	header.writeUInt8(AF_INET, 0);
-	header.set([RT_TABLE_MAIN, RTPROT_BOOT, 0, RTN_UNICAST], 4);
+	const header = routeHeader(0, [RT_TABLE_MAIN, RTPROT_BOOT, RT_SCOPE_UNIVERSE, RTN_UNICAST]);
 	return create(RTM_NEWROUTE, [header, attribute(RTA_GATEWAY, ipv4(gateway))]);
+}
+
+/** Every address of an IPv4 network is this machine's own, on the interface, without being among the addresses it shows. */
+export function newLocalRoute(index: number, network: number, prefixBits: number): NetlinkRequest {
+	const header = routeHeader(prefixBits, [RT_TABLE_LOCAL, RTPROT_BOOT, RT_SCOPE_HOST, RTN_LOCAL]);
+	return create(RTM_NEWROUTE, [header, attribute(RTA_DST, ipv4(network)), attribute(RTA_OIF, uint32(index))]);
+}
+
+/** struct rtmsg; `kind` are its table, protocol, scope and type. */
+function routeHeader(prefixBits: number, kind: readonly [number, number, number, number]): Buffer {
+	const header = Buffer.alloc(12);
+	header.set([AF_INET, prefixBits], 0);
+	header.set(kind, 4);
+	return header;
 }
 
 /** The bytes of a request. */

@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync } from "node:fs";
 import { systemCode } from "../../base/error.ts";
-import { CLONE_NEWNET, setns } from "../../base/syscall.ts";
+import { CLONE_NEWNET, close, listenTcp, setns } from "../../base/syscall.ts";
 import { RouteSocket } from "./netlink.ts";
 import {
 	deleteGroup,
@@ -21,6 +21,9 @@ import {
 const INSIDE_NAME = "eth0";
 /** Network, host, sandbox, broadcast. */
 const PREFIX_BITS = 30;
+const LOOPBACK_NAME = "lo";
+/** One address alone. */
+const HOST_BITS = 32;
 
 export interface LinkInput {
 	/** A file that names the sandbox's network namespace. */
@@ -53,6 +56,26 @@ export function makeLink(home: number, { path, name, host, inside }: LinkInput):
 	} finally {
 		closeSync(namespace);
 	}
+}
+
+/** Listening sockets on further addresses of the loopback of the calling thread's network namespace. */
+export function listenOnLoopback(addresses: readonly { host: string; port: number }[]): number[] {
+	using socket = new RouteSocket();
+	const index = mustBeThere(socket, LOOPBACK_NAME);
+	const fds: number[] = [];
+	try {
+		for (const host of new Set(addresses.map((address) => address.host)))
+			socket.request(newAddress(index, addressBytes(host).readUInt32BE(), HOST_BITS), `give ${LOOPBACK_NAME} ${host}`);
+		for (const { host, port } of addresses) fds.push(listenTcp(addressBytes(host), port));
+		return fds;
+	} catch (error) {
+		for (const fd of fds) close(fd);
+		throw error;
+	}
+}
+
+function addressBytes(host: string): Buffer {
+	return Buffer.from(host.split(".").map(Number));
 }
 
 function setUpOutside(socket: RouteSocket, name: string, address: number): void {

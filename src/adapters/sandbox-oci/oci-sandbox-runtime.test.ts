@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { sandboxRuntimeContract } from "../../core/sandbox/sandbox-runtime.contract.ts";
+import { serviceSandboxContract } from "../../core/sandbox/service-sandbox.contract.ts";
 import { mountsBelow } from "./mount-points.ts";
 import { OciSandboxRuntime } from "./oci-sandbox-runtime.ts";
 import { type OciRuntimeName, openOciHarness, whyNot } from "./testing/oci-harness.ts";
@@ -13,7 +14,10 @@ await inOwnMountNamespace(import.meta.filename, () => {
 	for (const name of ["crun", "runc"] satisfies OciRuntimeName[]) {
 		const reason = whyNot(name);
 		if (reason) test(`SandboxRuntime contract: ${name}`, { skip: reason });
-		else sandboxRuntimeContract(name, () => openOciHarness(name));
+		else {
+			sandboxRuntimeContract(name, () => openOciHarness(name));
+			serviceSandboxContract(name, () => openOciHarness(name));
+		}
 	}
 
 	test("an opening that fails leaves neither mounts nor descriptors nor threads", {

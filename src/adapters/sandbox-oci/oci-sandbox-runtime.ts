@@ -8,7 +8,9 @@ import { Lifetime } from "../../base/lifetime.ts";
 import { type Log, silentLog } from "../../base/log.ts";
 import { sealedCopy } from "../../base/sealed-copy.ts";
 import { Semaphore } from "../../base/semaphore.ts";
+import { checkedNames } from "../../core/sandbox/sandbox-names.ts";
 import type { Sandbox, SandboxRuntime, SandboxSpec } from "../../core/sandbox/sandbox-runtime.ts";
+import { checkSpec } from "../../core/sandbox/sandbox-spec.ts";
 import { type BlankHost, BlankSandbox } from "./blank-sandbox.ts";
 import { LAUNCHER } from "./bundle.ts";
 import { type CgroupHost, openCgroupHost } from "./cgroup.ts";
@@ -16,6 +18,7 @@ import { ChildReaper } from "./child-reaper.ts";
 import { favorDynamicCgroups } from "./dynamic-cgroups.ts";
 import { Egress, removeEgressLeftovers } from "./egress.ts";
 import { Holders } from "./holders.ts";
+import type { HostsFile } from "./hosts-file.ts";
 import { checkImage } from "./image-check.ts";
 import { KernelThread } from "./kernel-thread.ts";
 import { mountsBelow } from "./mount-points.ts";
@@ -42,6 +45,8 @@ export interface OciSandboxRuntimeOptions {
 	memoryIsShort?: () => boolean;
 	/** Private range of the sandboxes that may reach the outside; by default the first free one of a few. */
 	egressSubnet?: string;
+	/** False: as where the kernel has no socket lookup (door.ts), for tests of that. */
+	withDoors?: boolean;
 	/** Opens a runtime program whose version has known ways out of its containers, which is refused otherwise. */
 	allowVulnerableRuntime?: boolean;
 }
@@ -82,6 +87,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 	/** One for all, as each thread costs the daemon 10 MB: what it does takes a millisecond or two and is off the path. */
 	readonly #kernelThread: KernelThread;
 	readonly #holders: Holders;
+	readonly #hosts: HostsFile;
 	readonly #disks: TmpDisks;
 	readonly #closedBlanks: WarmPool<BlankSandbox>;
 	readonly #openBlanks: WarmPool<BlankSandbox>;
@@ -91,6 +97,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 	/** What the ids of our blank sandboxes begin with. */
 	readonly #ours: string;
 	readonly #egressSubnet: string | undefined;
+	#withDoors: boolean;
 	#egress: Promise<Egress> | undefined;
 	readonly #makes = new Semaphore(PARALLEL_MAKES);
 	readonly #creating = new Set<Promise<unknown>>();
@@ -135,9 +142,10 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		this.#mark = `slipway-${this.#hash}`;
 		this.#ours = `blank-${this.#hash}-${randomUUID().slice(0, RUN_CHARACTERS)}-`;
 		this.#egressSubnet = options.egressSubnet;
+		this.#withDoors = options.withDoors ?? true;
 		this.#runFolder = runFolder;
 		for (const folder of ["networks", "bundles", "tmp", "state", "etc"]) mkdirSync(join(runFolder, folder));
-		writeEtc(join(runFolder, "etc"));
+		this.#hosts = this.#lifetime.use(writeEtc(join(runFolder, "etc")));
 		this.#reaper = this.#lifetime.use(new ChildReaper(this.#clock));
 		const state = join(runFolder, "state");
 		this.#commands = this.#lifetime.use(new RuntimeCommands(options.runtime, state, this.#reaper, this.#clock));
@@ -185,10 +193,14 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		return new WarmPool({ ...this.#pooling, name, make: () => this.#makeBlank(egress), destroy });
 	}
 
-	prepare(shape: { tmpMiB: number; egress: boolean }): void {
+	prepare(shape: { tmpMiB?: number; egress: boolean }): void {
 		if (this.#disposed) return;
-		this.#disks.prepare(shape.tmpMiB);
+		if (shape.tmpMiB !== undefined) this.#disks.prepare(shape.tmpMiB);
 		(shape.egress ? this.#openBlanks : this.#closedBlanks).fill();
+	}
+
+	publishNames(names: Readonly<Record<string, string>>): void {
+		this.#hosts.publish(checkedNames(names));
 	}
 
 	/** Resolves when the pools are full, for tests and measurements. */
@@ -202,6 +214,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		if (!ID_PATTERN.test(spec.id))
 			throw new SlipwayError("INVALID", `Sandbox id "${spec.id}" does not match ${ID_PATTERN}`);
 		if (this.#sandboxes.has(spec.id)) throw new SlipwayError("ALREADY_EXISTS", `There is a sandbox ${spec.id} already`);
+		checkSpec(spec);
 		const program = imageProgram(spec);
 		this.#sandboxes.set(spec.id, "creating");
 		try {
@@ -215,14 +228,14 @@ export class OciSandboxRuntime implements SandboxRuntime {
 	async #reset(old: OciSandbox, spec: SandboxSpec, kept: KeptDisk): Promise<Sandbox> {
 		if (this.#disposed) throw new SlipwayError("SANDBOX_FAILED", "The sandbox runtime has been closed");
 		const disk = kept.disk;
-		if (!disk) throw new Error(`Sandbox ${spec.id} has no disk to keep`);
+		if (!disk && spec.readonlyRoot) throw new Error(`Sandbox ${spec.id} has no disk to keep`);
 		kept.disk = undefined;
 		let program: string;
 		try {
 			await old[Symbol.asyncDispose]();
 			program = imageProgram(spec);
 		} catch (error) {
-			await this.#disks.remove(disk);
+			if (disk) await this.#disks.remove(disk);
 			throw error;
 		}
 		this.#sandboxes.set(spec.id, "creating");
@@ -272,11 +285,13 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		const kept: KeptDisk = { disk };
 		lifetime.defer(() => this.#sandboxes.delete(spec.id));
 		lifetime.defer(async () => kept.disk && this.#disks.remove(kept.disk));
-		const blank = lifetime.use(await this.#takeBlank(spec.egress, signal));
+		const blank = lifetime.use(await this.#blankFor(spec, signal));
 		const { network, cgroup, main } = blank;
 		await network.serve(spec.endpoint?.onConnection);
-		kept.disk ??= await this.#disks.take(spec.limits.tmpMiB);
-		await blank.attach({ spec, tmpPath: kept.disk.path, passwd: userDatabase(spec.rootfs, spec.user) });
+		if (spec.listeners && spec.listeners.length > 0) await network.listen(spec.listeners);
+		if (spec.readonlyRoot) kept.disk ??= await this.#disks.take(spec.limits.tmpMiB);
+		else await network.openLowPorts();
+		await blank.attach({ spec, tmpPath: kept.disk?.path, passwd: userDatabase(spec.rootfs, spec.user) });
 		const endpoint = endpointVariable(spec);
 		const programOf = (path: string, { args, env }: ProgramSpec) => ({ path, args, env: environmentOf(env, endpoint) });
 		const sandbox: OciSandbox = new OciSandbox({
@@ -290,7 +305,7 @@ export class OciSandboxRuntime implements SandboxRuntime {
 			release: () => blank.execute(programOf(path, spec)),
 			exec: async (other) => {
 				const program = programOf(checkImage({ ...spec, ...other }), other);
-				return blank.exec({ ...other, ...program }, spec.limits.openFiles);
+				return blank.exec({ ...other, ...program, capabilities: spec.capabilities }, spec.limits.openFiles);
 			},
 			anew: () => this.#tracked(this.#reset(sandbox, spec, kept)),
 			lifetime,
@@ -298,6 +313,14 @@ export class OciSandboxRuntime implements SandboxRuntime {
 		blank.onExit((status) => sandbox.onMainExit(status));
 		this.#sandboxes.set(spec.id, sandbox);
 		return sandbox;
+	}
+
+	async #blankFor({ beside, egress }: SandboxSpec, signal: AbortSignal | undefined): Promise<BlankSandbox> {
+		if (!beside) return this.#takeBlank(egress, signal);
+		if (!(beside instanceof OciSandbox) || this.#sandboxes.get(beside.id) !== beside)
+			throw new SlipwayError("INVALID", `There is no sandbox ${beside.id} here to be beside of`);
+		const share = () => SandboxNetwork.beside(this.#kernelThread, this.#holders, beside.network);
+		return this.#makes.run(async () => this.#makeBlankIn(await share()), signal);
 	}
 
 	/** One that stands ready, or else a new one. */
@@ -316,20 +339,20 @@ export class OciSandboxRuntime implements SandboxRuntime {
 	}
 
 	async #makeBlankNow(egress: boolean): Promise<BlankSandbox> {
+		return this.#makeBlankIn(await this.#makeNetwork(egress));
+	}
+
+	#makeBlankIn(network: SandboxNetwork): Promise<BlankSandbox> {
 		const id = `${this.#ours}${this.#nextBlank++}`;
 		const cgroupName = join(this.#mark, id);
-		return BlankSandbox.create(this.#blankHost, {
-			id,
-			network: await this.#makeNetwork(egress),
-			etc: this.#etc(egress),
-			cgroup: this.#cgroups.group(cgroupName),
-			cgroupName,
-		});
+		const cgroup = this.#cgroups.group(cgroupName);
+		return BlankSandbox.create(this.#blankHost, { id, network, etc: this.#etc(network.hasEgress), cgroup, cgroupName });
 	}
 
 	async #makeNetwork(egress: boolean): Promise<SandboxNetwork> {
-		const folder = join(this.#runFolder, "networks");
-		const network = await SandboxNetwork.create(this.#kernelThread, this.#holders, folder, `${this.#nextNetwork++}`);
+		const path = join(this.#runFolder, "networks", `${this.#nextNetwork++}`);
+		const network = await SandboxNetwork.create(this.#kernelThread, this.#holders, { path, withDoor: this.#withDoors });
+		this.#noteDoor(network);
 		if (!egress) return network;
 		try {
 			await network.connect(await this.#openEgress());
@@ -338,6 +361,16 @@ export class OciSandboxRuntime implements SandboxRuntime {
 			await network[Symbol.asyncDispose]();
 			throw error;
 		}
+	}
+
+	#noteDoor({ noDoor }: SandboxNetwork): void {
+		if (noDoor === undefined || !this.#withDoors) return;
+		// The kernel would say the same each time.
+		this.#withDoors = false;
+		this.#log.warn(
+			"Programs in sandboxes can't listen on 0.0.0.0 on a port where the daemon serves them names, such as 80, and starts are slower: the kernel gives us no BPF socket lookup",
+			{ reason: noDoor },
+		);
 	}
 
 	/** The host is set up for egress when the first sandbox needs it, not before. */

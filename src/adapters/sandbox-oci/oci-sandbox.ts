@@ -67,6 +67,11 @@ export class OciSandbox implements Sandbox {
 		this.exited = parts.main.exited;
 	}
 
+	/** For a sandbox that is to be beside this one. */
+	get network(): SandboxNetwork {
+		return this.#parts.network;
+	}
+
 	/** The main process is gone; the others go on. */
 	onMainExit(status: WaitStatus): void {
 		this.#readStats();
@@ -128,8 +133,10 @@ export class OciSandbox implements Sandbox {
 	}
 
 	#thaw(): void {
-		this.#wishes++;
-		this.#parts.cgroup.thaw();
+		const wish = ++this.#wishes;
+		this.#withDescriptor(() => {
+			if (this.#wishes === wish) this.#parts.cgroup.thaw();
+		});
 	}
 
 	async kill(): Promise<SandboxExit> {
@@ -141,7 +148,7 @@ export class OciSandbox implements Sandbox {
 				for (const process of [this.#main, ...this.#others]) process.willKill();
 				this.#parts.network.holder.kill();
 				// Only when they thaw does version 1 of the freezer let go of processes that were killed.
-				this.#withDescriptor(() => this.#thaw());
+				this.#thaw();
 			}
 		}
 		return this.exited;

@@ -5,8 +5,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { Lifetime } from "../../base/lifetime.ts";
+import { waitFor } from "../../core/sandbox/sandbox-runtime.contract.ts";
 import { openCgroupHost } from "./cgroup.ts";
 import { OciSandboxRuntime } from "./oci-sandbox-runtime.ts";
 import { busyboxPath, makeBusyboxRootfs } from "./testing/busybox-rootfs.ts";
@@ -41,10 +41,9 @@ await inOwnMountNamespace(import.meta.filename, () => {
 			assert.ok(holders.length >= SANDBOXES, `${holders.length} holders`);
 
 			process.kill(daemon, "SIGKILL");
-			await sleep(100);
 			// The end of their input ends them, and all that ran by their side; what was frozen dies when it thaws.
-			assert.deepEqual(holders.filter(isAlive), []);
-			assert.ok(processes.filter(isAlive).length <= processes.length / 2);
+			await waitFor(() => !holders.some(isAlive), "the holders' end");
+			await waitFor(() => processes.filter(isAlive).length <= processes.length / 2, "the end of what is not frozen");
 			const runtime = lifetime.use(
 				await OciSandboxRuntime.open({
 					runtime: { name, path: runtimePath(name)!, version: "0.0.0" },
@@ -56,11 +55,10 @@ await inOwnMountNamespace(import.meta.filename, () => {
 			assert.equal(await runtime.reap(), left);
 
 			assert.deepEqual(cgroups.children(mark), []);
-			assert.deepEqual(processes.filter(isAlive), []);
-			assert.deepEqual(interfaces(mark), []);
+			await waitFor(() => !processes.some(isAlive), "the end of what was frozen");
+			await waitFor(() => interfaces(mark).length === 0, "the end of their networks");
 			assert.ok(!(await runTool("nft", ["list", "tables"])).includes(mark));
-			await sleep(100);
-			assert.deepEqual(loopsOf(stateFolder), []);
+			await waitFor(() => loopsOf(stateFolder).length === 0, "the end of their disks");
 			assert.deepEqual(
 				readdirSync(join(stateFolder, "disks")).filter((file) => !file.startsWith("template-")),
 				[],

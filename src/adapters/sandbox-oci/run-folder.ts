@@ -4,6 +4,7 @@ import { SlipwayError } from "../../base/error.ts";
 import { MS_BIND, MS_SHARED, mount } from "../../base/syscall.ts";
 import { STAGE } from "./attach-script.ts";
 import { LAUNCHER, mountPoints } from "./bundle.ts";
+import { HostsFile } from "./hosts-file.ts";
 import { launcherProgram } from "./launcher-program.ts";
 
 /** What a blank sandbox has for its root: mount points and the launcher. */
@@ -24,8 +25,9 @@ export function makeSharedFolder(folder: string): string {
 	return folder;
 }
 
-export function writeEtc(folder: string): void {
-	writeFileSync(join(folder, "hosts"), "127.0.0.1 localhost sandbox.localdomain sandbox\n");
+/** The files of /etc that all sandboxes share; of these the one that changes. */
+export function writeEtc(folder: string): HostsFile {
 	writeFileSync(join(folder, "hostname"), "sandbox\n");
 	writeFileSync(join(folder, "resolv.conf"), "");
+	return new HostsFile(join(folder, "hosts"), "127.0.0.1 localhost sandbox.localdomain sandbox\n");
 }

@@ -26,6 +26,11 @@ export interface FakeProcess {
 	whenThawed(): Promise<void>;
 	/** Pretends to use memory; when the sandbox is past its limit by it, this process is killed, as the kernel would. */
 	useMemory(bytes: number): void;
+	/**
+	 * As a program of the sandbox would: to one of the sandbox's listeners, or on 127.0.0.1 to a port that is served in here or
+	 * in a sandbox beside it. Rejects with ECONNREFUSED where there is none.
+	 */
+	connect(host: string, port: number): Promise<Socket>;
 	/** Serves a port of the sandbox, for `Sandbox.connect`, until the process has ended. Rejects with EADDRINUSE. */
 	listen(port: number, onConnection: (socket: Socket) => void): Promise<void>;
 }
@@ -41,6 +46,7 @@ export interface FakeSurroundings {
 	whenThawed(): Promise<void>;
 	/** Servers on the real loopback by the port that they have in the sandbox. */
 	ports: Map<number, Server>;
+	connect(host: string, port: number): Promise<Socket>;
 	/** False when the sandbox now uses more than its limit. */
 	fits(): boolean;
 }
@@ -108,8 +114,15 @@ export class FakeSandboxProcess implements SandboxProcess {
 				this.memoryBytes = bytes;
 				if (!this.#surroundings.fits()) this.end({ signal: "SIGKILL", oomKilled: true });
 			},
+			connect: (host, port) => this.#connect(host, port),
 			listen: (port, onConnection) => this.#listen(port, onConnection),
 		};
+	}
+
+	async #connect(host: string, port: number): Promise<Socket> {
+		const socket = await this.#surroundings.connect(host, port);
+		this.#ending.signal.addEventListener("abort", () => socket.destroy());
+		return socket;
 	}
 
 	async #listen(port: number, onConnection: (socket: Socket) => void): Promise<void> {

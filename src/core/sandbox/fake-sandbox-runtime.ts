@@ -1,6 +1,8 @@
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
 import { SlipwayError } from "../../base/error.ts";
+import { FakeNetwork } from "./fake-network.ts";
 import { type FakeProgram, FakeSandboxProcess } from "./fake-process.ts";
+import { checkedNames } from "./sandbox-names.ts";
 import type {
 	Sandbox,
 	SandboxExit,
@@ -9,6 +11,7 @@ import type {
 	SandboxSpec,
 	SandboxStats,
 } from "./sandbox-runtime.ts";
+import { checkSpec } from "./sandbox-spec.ts";
 
 export type { FakeProcess, FakeProgram } from "./fake-process.ts";
 
@@ -41,7 +44,9 @@ export class FakeSandboxRuntime implements SandboxRuntime {
 	readonly created: SandboxSpec[] = [];
 	/** Ids of all resets, in order. */
 	readonly resets: string[] = [];
-	readonly prepared: { tmpMiB: number; egress: boolean }[] = [];
+	readonly prepared: { tmpMiB?: number; egress: boolean }[] = [];
+	/** What was published last. */
+	names: Readonly<Record<string, string>> = {};
 	readonly #options: FakeSandboxRuntimeOptions;
 
 	constructor(options: FakeSandboxRuntimeOptions) {
@@ -51,6 +56,10 @@ export class FakeSandboxRuntime implements SandboxRuntime {
 	async create(spec: SandboxSpec, signal?: AbortSignal): Promise<FakeSandbox> {
 		signal?.throwIfAborted();
 		if (this.sandboxes.has(spec.id)) throw new SlipwayError("ALREADY_EXISTS", `There is a sandbox ${spec.id} already`);
+		checkSpec(spec);
+		const { beside } = spec;
+		if (beside && this.sandboxes.get(beside.id) !== beside)
+			throw new SlipwayError("INVALID", `There is no sandbox ${beside.id} here to be beside of`);
 		await this.#options.onCreate?.(spec);
 		signal?.throwIfAborted();
 		const sandbox = this.#add(spec, new Map());
@@ -69,7 +78,7 @@ export class FakeSandboxRuntime implements SandboxRuntime {
 			},
 			anew: async () => {
 				await this.#options.onReset?.(spec);
-				const next = this.#add(spec, tmp);
+				const next = this.#add(spec, spec.readonlyRoot ? tmp : new Map());
 				this.resets.push(spec.id);
 				await next.listen();
 				return next;
@@ -83,8 +92,12 @@ export class FakeSandboxRuntime implements SandboxRuntime {
 		return 0;
 	}
 
-	prepare(shape: { tmpMiB: number; egress: boolean }): void {
+	prepare(shape: { tmpMiB?: number; egress: boolean }): void {
 		this.prepared.push(shape);
+	}
+
+	publishNames(names: Readonly<Record<string, string>>): void {
+		this.names = checkedNames(names);
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
@@ -110,7 +123,8 @@ export class FakeSandbox implements Sandbox {
 	readonly #main: FakeSandboxProcess;
 	readonly #processes: FakeSandboxProcess[] = [];
 	readonly #connections = new Set<Socket>();
-	readonly #ports = new Map<number, Server>();
+	/** Its own, or that of the sandbox that it is beside of. */
+	readonly network: FakeNetwork;
 	#server: Server | undefined;
 	#address: string | undefined;
 	#started: Promise<void> | undefined;
@@ -132,6 +146,7 @@ export class FakeSandbox implements Sandbox {
 		this.spec = spec;
 		this.cpus = spec.limits.startCpus ?? spec.limits.cpus;
 		this.tmp = tmp;
+		this.network = spec.beside instanceof FakeSandbox ? spec.beside.network : new FakeNetwork();
 		this.#options = options;
 		this.#hooks = hooks;
 		this.#main = this.#process(spec);
@@ -145,11 +160,11 @@ export class FakeSandbox implements Sandbox {
 	}
 
 	async listen(): Promise<void> {
-		const { endpoint } = this.spec;
+		const { endpoint, listeners = [] } = this.spec;
+		await this.network.listen(listeners, (socket) => this.#keep(socket));
 		if (!endpoint) return;
 		const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-			this.#connections.add(socket);
-			socket.once("close", () => this.#connections.delete(socket));
+			this.#keep(socket);
 			endpoint.onConnection(socket);
 		});
 		await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -157,6 +172,11 @@ export class FakeSandbox implements Sandbox {
 		if (address === null || typeof address === "string") throw new Error("A TCP server has no port");
 		this.#server = server;
 		this.#address = `127.0.0.1:${address.port}`;
+	}
+
+	#keep(socket: Socket): void {
+		this.#connections.add(socket);
+		socket.once("close", () => this.#connections.delete(socket));
 	}
 
 	start(): Promise<void> {
@@ -198,7 +218,8 @@ export class FakeSandbox implements Sandbox {
 				return endpoint && sandbox.#address ? { envName: endpoint.envName, address: sandbox.#address } : undefined;
 			},
 			tmp: this.tmp,
-			ports: this.#ports,
+			ports: this.network.ports,
+			connect: (host, port) => this.network.connect(host, port),
 			whenThawed: () => this.#thawed?.promise ?? Promise.resolve(),
 			fits: () => this.#fits(),
 		});
@@ -229,22 +250,7 @@ export class FakeSandbox implements Sandbox {
 	}
 
 	connect(port: number): Promise<Socket> {
-		return new Promise((resolve, reject) => {
-			const address = this.#ports.get(port)?.address();
-			if (typeof address !== "object" || address === null)
-				return reject(
-					Object.assign(new Error(`connect ECONNREFUSED 127.0.0.1:${port}`), {
-						code: "ECONNREFUSED",
-						syscall: "connect",
-					}),
-				);
-			const socket = connect({ port: address.port, host: "127.0.0.1", noDelay: true });
-			socket.once("error", reject);
-			socket.once("connect", () => {
-				socket.off("error", reject);
-				resolve(socket);
-			});
-		});
+		return this.network.connect("127.0.0.1", port);
 	}
 
 	async freeze(): Promise<void> {
@@ -307,6 +313,7 @@ export class FakeSandbox implements Sandbox {
 	async #end(): Promise<void> {
 		this.#disposed = true;
 		await this.kill();
+		if (!this.spec.beside) this.network.close();
 		for (const { stdout, stderr } of this.#processes) {
 			stdout.destroy();
 			stderr.destroy();

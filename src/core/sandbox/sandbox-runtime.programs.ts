@@ -1,4 +1,4 @@
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FakeProgram } from "./fake-sandbox-runtime.ts";
 
@@ -75,6 +75,36 @@ export const contractPrograms = {
 			await listen(8080, (socket) => socket.pipe(socket));
 			stdout.write("ready\n");
 			while (!ended.aborted) await sleep(5);
+			return 0;
+		},
+	},
+	/** Prints what the address in its two arguments says, as soon as somebody listens there. */
+	hear: {
+		shell: 'until nc "$1" "$2" < /dev/null 2> /dev/null; do sleep 0.02; done',
+		fake: async ({ args, connect, stdout, ended }) => {
+			while (!ended.aborted) {
+				const socket = await connect(args[1] ?? "", Number(args[2])).catch(() => undefined);
+				if (!socket) {
+					await sleep(5);
+					continue;
+				}
+				socket.end();
+				for await (const chunk of socket) stdout.write(chunk);
+				return 0;
+			}
+			return 1;
+		},
+	},
+	/** Says its argument to one connection to port 8081. */
+	greet: {
+		shell: 'export GREETING="$1"; echo ready; nc -l -p 8081 -e sh -c \'echo "$GREETING"\'',
+		fake: async ({ args, listen, stdout, ended }) => {
+			const greeted = new Promise<void>((resolve) => {
+				const greet = (socket: Socket) => void socket.end(`${args[1]}\n`).once("close", resolve);
+				void listen(8081, greet).then(() => stdout.write("ready\n"));
+				ended.addEventListener("abort", () => resolve());
+			});
+			await greeted;
 			return 0;
 		},
 	},

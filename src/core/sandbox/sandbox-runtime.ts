@@ -1,8 +1,9 @@
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
+import type { ContainerCapability } from "./capabilities.ts";
 
 /**
- * Makes sandboxes: isolated process groups on a read-only root, each in its own network, under limits that hold.
+ * Makes sandboxes: isolated process groups on an image's root, each in its own network, under limits that hold.
  *
  * Lifecycle: `create` makes everything ready but runs nothing of the image; `exec` runs further programs beside the main
  * process, before or after its start; `start` releases the main process; it ends by itself, by a signal or by `kill`, and
@@ -22,8 +23,16 @@ export interface SandboxRuntime extends AsyncDisposable {
 	create(spec: SandboxSpec, signal?: AbortSignal): Promise<Sandbox>;
 	/** Removes every container, mount, namespace, interface and cgroup that an earlier process left under this state folder. Returns how many. */
 	reap(): Promise<number>;
-	/** Gets pools ready for sandboxes of this shape, in the background; costs nothing where it does not help. */
-	prepare(shape: { tmpMiB: number; egress: boolean }): void;
+	/**
+	 * Gets pools ready for sandboxes of this shape, in the background; costs nothing where it does not help. No `tmpMiB` for
+	 * those with a writable root.
+	 */
+	prepare(shape: { tmpMiB?: number; egress: boolean }): void;
+	/**
+	 * Names and their IPv4 addresses, for /etc/hosts of every sandbox, those that run included; in place of the last ones.
+	 * INVALID for what is no host name or no address.
+	 */
+	publishNames(names: Readonly<Record<string, string>>): void;
 }
 
 export interface SandboxSpec {
@@ -36,7 +45,31 @@ export interface SandboxSpec {
 	env: Readonly<Record<string, string>>;
 	cwd: string;
 	user: SandboxUser;
+	/** What user 0 may do beyond other users; nothing when left out, and for every other user. */
+	capabilities?: readonly ContainerCapability[];
+	/**
+	 * False: the image's files can be changed and /tmp is among them, all of it in memory, which counts against the sandbox's
+	 * limit, and gone with the sandbox or its reset. `limits.tmpMiB` means nothing then. And programs may listen on every
+	 * port, those below 1024 included, as in a container of Docker's.
+	 */
 	readonlyRoot: boolean;
+	/**
+	 * Folders and files of the host. What they are mounted on is made where the image has it not, if its root is not
+	 * read-only; INVALID otherwise, and for what the platform has its own mounts on. One inside of another finds its target in the
+	 * other's source. Programs in them are run by path, not found by name.
+	 */
+	mounts?: readonly SandboxMount[];
+	/**
+	 * Shares this sandbox's network, for good: one loopback, one set of ports, one way out, whatever its own `egress` says. Its
+	 * `endpoint` and `listeners` are the other's, its own have to be left out. The other must be disposed after this one, and
+	 * is INVALID when it was already.
+	 */
+	beside?: Sandbox;
+	/**
+	 * Addresses of 169.254.0.0/16 that are the daemon's for this sandbox: what connects to them arrives here, to others of them
+	 * nothing. Programs may listen on the same port of all addresses, 0.0.0.0, where the kernel has BPF.
+	 */
+	listeners?: readonly SandboxListener[];
 	limits: SandboxLimits;
 	/** Whether the sandbox may reach the outside by NAT and resolve names. Never its neighbours or the host's loopback. */
 	egress: boolean;
@@ -45,6 +78,25 @@ export interface SandboxSpec {
 	 * alone. The container finds its address, `host:port`, in the environment variable `envName`.
 	 */
 	endpoint?: { envName: string; onConnection: (socket: Socket) => void };
+}
+
+export interface SandboxListener {
+	host: string;
+	port: number;
+	onConnection: (socket: Socket) => void;
+}
+
+export interface SandboxMount {
+	/** An absolute path on the host, there for as long as the sandbox is. INVALID when it is not there. */
+	source: string;
+	/**
+	 * A folder or file below `source`, which is then its root: no link that a program has made in there leads out of it, also
+	 * not while it is looked up. INVALID when it is not there.
+	 */
+	subPath?: string;
+	/** Absolute, without "..", inside the sandbox; never below /proc, /dev or /sys. */
+	target: string;
+	readOnly: boolean;
 }
 
 export interface SandboxUser {
@@ -61,8 +113,11 @@ export interface SandboxLimits {
 	cpus: number;
 	/** In CPUs, at least `cpus`: what it may use until `Sandbox.endStart`, after its making and after each reset. `cpus` when left out. */
 	startCpus?: number;
+	/** In CPUs: its weight against other sandboxes where all want more than there is. 1 when left out. */
+	cpuRequest?: number;
 	/** Processes and threads. */
 	pids: number;
+	/** Less where the daemon's own limit (`ulimit -Hn`) is lower: that is what a sandbox can have at most. */
 	openFiles: number;
 	/** Size of /tmp. */
 	tmpMiB: number;
@@ -85,8 +140,8 @@ export interface Sandbox extends SandboxProcess, AsyncDisposable {
 	/** Releases the created process. Same errors as create. */
 	start(): Promise<void>;
 	/**
-	 * Runs another program of the image beside the main process, under the sandbox's limits, with the endpoint in its
-	 * environment too. Also before `start`. Same errors as create.
+	 * Runs another program of the image, as the image has it, beside the main process, under the sandbox's limits, with the
+	 * endpoint in its environment too and, if its user is 0, the sandbox's capabilities. Also before `start`. Same errors as create.
 	 */
 	exec(program: Pick<SandboxSpec, "args" | "env" | "cwd" | "user">): Promise<SandboxProcess>;
 	/**
@@ -101,7 +156,8 @@ export interface Sandbox extends SandboxProcess, AsyncDisposable {
 	kill(): Promise<SandboxExit>;
 	/**
 	 * Kills every process and makes the sandbox anew from its spec: what comes back stands as after `create`, with the
-	 * same id and limits and with /tmp as it was; everything else is fresh. This object is disposed. Same errors as create.
+	 * same id and limits and with /tmp as it was, if its root is read-only; everything else is fresh. This object is disposed.
+	 * Same errors as create.
 	 */
 	reset(): Promise<Sandbox>;
 	/**

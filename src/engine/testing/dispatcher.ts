@@ -5,7 +5,7 @@ import { randomIds } from "../../base/ids.ts";
 import { type Log, silentLog } from "../../base/log.ts";
 import { LambdaContract } from "../../contracts/lambda/lambda-contract.ts";
 import type { RootfsStore } from "../../core/image/rootfs-store.ts";
-import type { FunctionRevision } from "../../core/invocation/function-contract.ts";
+import type { FunctionContract, FunctionRevision } from "../../core/invocation/function-contract.ts";
 import { FakeLogStore } from "../../core/log/fake-log-store.ts";
 import { FakeSandboxRuntime, type FakeSandboxRuntimeOptions } from "../../core/sandbox/fake-sandbox-runtime.ts";
 import { Dispatcher, type DispatcherOptions } from "../dispatch/dispatch.ts";
@@ -58,6 +58,8 @@ export interface Setup extends Partial<FakeSandboxRuntimeOptions> {
 	/** Absolute paths of the image's companions. */
 	companions?: string[];
 	log?: Log;
+	/** Lambda's, unless another is given. */
+	contract?: FunctionContract;
 	/** How many times shorter timeouts are than they say; less of it where a busy machine must not run into them. */
 	speed?: number;
 }
@@ -78,6 +80,7 @@ export function setUp(
 		companions = [],
 		lostLayers = false,
 		log = silentLog,
+		contract = new LambdaContract({ region: "us-east-1", ids: randomIds, log: silentLog }),
 		speed = 100,
 		...fake
 	}: Setup,
@@ -102,7 +105,7 @@ export function setUp(
 		{
 			runtime,
 			rootfs,
-			contract: new LambdaContract({ region: "us-east-1", ids: randomIds, log: silentLog }),
+			contract,
 			logs,
 			clock,
 			ids: randomIds,

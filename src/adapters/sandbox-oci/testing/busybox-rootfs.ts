@@ -5,6 +5,7 @@ const BUSYBOX = ["/bin/busybox", "/usr/bin/busybox"];
 const applets = [
 	"sh",
 	"cat",
+	"chmod",
 	"dd",
 	"df",
 	"echo",
@@ -35,6 +36,8 @@ const applets = [
 	"nslookup",
 	"ln",
 	"mkdir",
+	"mv",
+	"stat",
 	"sed",
 	"seq",
 	"tr",

@@ -35,7 +35,7 @@ export interface OciHarness extends SandboxContractHarness {
 /** A runtime of its own in a temporary folder, with a busybox root. */
 export async function openOciHarness(
 	name: OciRuntimeName,
-	options: { poolSize?: number; log?: Log } = {},
+	options: { poolSize?: number; log?: Log; withDoors?: boolean } = {},
 ): Promise<OciHarness> {
 	const lifetime = new Lifetime();
 	const folder = mkdtempSync(join(tmpdir(), `slipway-${name}-`));
