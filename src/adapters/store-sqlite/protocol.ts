@@ -3,7 +3,7 @@ import { type ErrorCode, isSlipwayError, SlipwayError } from "../../base/error.t
 
 export interface Call {
 	id: number;
-	target: "repositories" | "functions";
+	target: "repositories" | "functions" | "resources";
 	method: string;
 	parameters: unknown[];
 }

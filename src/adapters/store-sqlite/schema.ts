@@ -61,4 +61,13 @@ export const migrations: readonly string[] = [
 		next_version INTEGER NOT NULL
 	) STRICT;
 	`,
+	`
+	CREATE TABLE resource (
+		kind TEXT NOT NULL,
+		namespace TEXT NOT NULL,
+		name TEXT NOT NULL,
+		document TEXT NOT NULL, -- JSON, core/resource/resource-store.ts
+		PRIMARY KEY (kind, namespace, name)
+	) STRICT;
+	`,
 ];

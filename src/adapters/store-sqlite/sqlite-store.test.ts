@@ -9,6 +9,7 @@ import { type ErrorCode, isSlipwayError } from "../../base/error.ts";
 import { longestTurn } from "../../base/testing/longest-turn.ts";
 import { functionRecord, functionStoreContract, functionVersion } from "../../core/function/function-store.contract.ts";
 import { manifest, repository, repositoryStoreContract } from "../../core/repository/repository-store.contract.ts";
+import { resource, resourceStoreContract } from "../../core/resource/resource-store.contract.ts";
 import { migrations } from "./schema.ts";
 import { SqliteStore } from "./sqlite-store.ts";
 
@@ -34,6 +35,10 @@ async function fixture() {
 repositoryStoreContract("sqlite", async () => {
 	const made = await fixture();
 	return { store: made.sqlite.repositories, [Symbol.asyncDispose]: made[Symbol.asyncDispose] };
+});
+resourceStoreContract("sqlite", async () => {
+	const made = await fixture();
+	return { store: made.sqlite.resources, [Symbol.asyncDispose]: made[Symbol.asyncDispose] };
 });
 functionStoreContract("sqlite", async () => {
 	const made = await fixture();
@@ -143,6 +148,54 @@ describe("SqliteStore", () => {
 		assert.deepEqual(JSON.parse(JSON.stringify(opened)), JSON.parse(JSON.stringify(whole)));
 		await store.functions.put({ ...whole, nextVersion: 2 }, functionVersion("old", "1"));
 		assert.equal((await store.functions.listVersions()).length, 1);
+	});
+
+	it("opens what a release without resources wrote, and keeps resources over a restart", async () => {
+		await using folder = await temporary();
+		const older = new DatabaseSync(folder.path);
+		for (const step of migrations.slice(0, 2)) older.exec(step);
+		older.exec("PRAGMA user_version = 2");
+		older.prepare("INSERT INTO function (name, record) VALUES (?, ?)").run("f", JSON.stringify(functionRecord("f")));
+		older.close();
+		{
+			await using store = await SqliteStore.open({ path: folder.path });
+			assert.equal((await store.functions.list())[0]?.name, "f");
+			await store.resources.commit([{ change: "put", ...resource("a") }]);
+		}
+		await using store = await SqliteStore.open({ path: folder.path });
+		assert.deepEqual(await store.resources.list("service"), [resource("a")]);
+	});
+
+	it("commits the changes of resources together or not at all, wherever the process is killed", async () => {
+		let last = 0;
+		for (const ms of [10, 30]) {
+			await using folder = await temporary();
+			const script = `
+				import { SqliteStore } from ${JSON.stringify(new URL("./sqlite-store.ts", import.meta.url).href)};
+				const store = await SqliteStore.open({ path: ${JSON.stringify(folder.path)} });
+				const put = (name, document) => ({ change: "put", kind: "service", namespace: "", name, document });
+				setTimeout(() => process.kill(process.pid, "SIGKILL"), ${ms});
+				for (let i = 1; ; i++) {
+					await store.resources.commit([put("a", i), put("n" + i, i), { change: "delete", kind: "service", namespace: "", name: "n" + (i - 1) }]);
+					process.stdout.write(i + "\\n");
+				}`;
+			const file = join(folder.root, "writer.mjs");
+			await writeFile(file, script);
+			const killed = spawnSync(process.execPath, ["--disable-warning=ExperimentalWarning", file], { encoding: "utf8" });
+			assert.equal(killed.signal, "SIGKILL", killed.stderr);
+			const acknowledged = Number(killed.stdout.trim().split("\n").at(-1));
+			await using reopened = await SqliteStore.open({ path: folder.path });
+			const found = await reopened.resources.list("service");
+			const number = (found[0]?.document as number | undefined) ?? 0;
+			assert.ok(number >= acknowledged);
+			const expected = number === 0 ? [] : ["a", `n${number}`];
+			assert.deepEqual(
+				found.map((one) => one.name),
+				expected,
+			);
+			last += number;
+		}
+		assert.ok(last > 3, "the kills came in the middle of the work");
 	});
 
 	it("shares commits between concurrent writes, each failing alone, without blocking the event loop", async (t) => {

@@ -4,14 +4,18 @@ import { SlipwayError } from "../../base/error.ts";
 import type { FunctionRecord, FunctionVersion } from "../../core/function/function.ts";
 import type { DeletedNumber, FunctionStore } from "../../core/function/function-store.ts";
 import type { RepositoryStore } from "../../core/repository/repository-store.ts";
+import type { ResourceChange, ResourceStore, StoredResource } from "../../core/resource/resource-store.ts";
 import type { VersionRow } from "./function-queries.ts";
 import { type Call, fromWire, type Message } from "./protocol.ts";
+import type { ResourceRow, ResourceRowChange } from "./resource-queries.ts";
 import { parseFunctionRecord } from "./stored-function.ts";
 
 /** Calls under way at once: past it they are THROTTLED rather than held in memory without bound. */
 const maxPending = 10_000;
 /** Functions, or versions, parsed between two turns of the event loop; one takes about 10 microseconds. */
 const functionsPerPage = 200;
+/** The same of resources; a service's document has about 4 KB. */
+const resourcesPerPage = 200;
 
 /** Every method of the port, so that a new one can't be forgotten here. */
 const repositoryMethods: Record<keyof RepositoryStore, true> = {
@@ -41,6 +45,7 @@ const repositoryMethods: Record<keyof RepositoryStore, true> = {
 export class SqliteStore implements AsyncDisposable {
 	readonly repositories: RepositoryStore;
 	readonly functions: FunctionStore;
+	readonly resources: ResourceStore;
 	readonly #worker: Worker;
 	readonly #exited: Promise<void>;
 	readonly #pending = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
@@ -81,6 +86,10 @@ export class SqliteStore implements AsyncDisposable {
 			list: () => this.#listFunctions(),
 			listVersions: () => this.#listVersions(),
 			listDeletedNumbers: async () => (await this.#call("functions", "deletedNumbers", [])) as DeletedNumber[],
+		};
+		this.resources = {
+			commit: async (changes) => void (await this.#call("resources", "commit", [changes.map(toRow)])),
+			list: (kind) => this.#listResources(kind),
 		};
 	}
 
@@ -146,4 +155,21 @@ export class SqliteStore implements AsyncDisposable {
 			after = last;
 		}
 	}
+
+	async #listResources(kind: string): Promise<StoredResource[]> {
+		const resources: StoredResource[] = [];
+		for (let after = { namespace: "", name: "" }; ; ) {
+			const parameters = [kind, after.namespace, after.name, resourcesPerPage];
+			const page = (await this.#call("resources", "page", parameters)) as ResourceRow[];
+			for (const { namespace, name, document } of page)
+				resources.push({ kind, namespace, name, document: JSON.parse(document) as unknown });
+			const last = page.at(-1);
+			if (!last || page.length < resourcesPerPage) return resources;
+			after = last;
+		}
+	}
+}
+
+function toRow(change: ResourceChange): ResourceRowChange {
+	return change.change === "put" ? { ...change, document: JSON.stringify(change.document) } : change;
 }

@@ -8,6 +8,7 @@ import { Database, fromSqliteError } from "./database.ts";
 import { FunctionQueries } from "./function-queries.ts";
 import { type Call, type Message, type Outcome, toWire } from "./protocol.ts";
 import { RepositoryQueries } from "./repository-queries.ts";
+import { ResourceQueries } from "./resource-queries.ts";
 
 const { path } = workerData as { path: string };
 /** Calls in one commit: bounds how long the first of them waits for the others. */
@@ -26,7 +27,11 @@ try {
 }
 
 function serve(db: Database): void {
-	const targets = { repositories: new RepositoryQueries(db), functions: new FunctionQueries(db) };
+	const targets = {
+		repositories: new RepositoryQueries(db),
+		functions: new FunctionQueries(db),
+		resources: new ResourceQueries(db),
+	};
 	const waiting: Call[] = [];
 	const flush = () => {
 		const batch = waiting.splice(0, maxBatch);

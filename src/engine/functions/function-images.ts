@@ -18,7 +18,12 @@ export interface PrepareProgress {
 /** The part of images that functions need. */
 export interface FunctionImages {
 	/** Finds the image and checks that it can run here. INVALID_IMAGE, UNAVAILABLE. */
-	resolve(imageUri: string, architecture: "x86_64" | "arm64"): Promise<ResolvedImage>;
+	resolve(
+		imageUri: string,
+		architecture: "x86_64" | "arm64",
+		/** An index means its image for the architecture; without, it is refused, as Lambda does. */
+		options?: { fromIndex?: boolean },
+	): Promise<ResolvedImage>;
 	/** Everything a sandbox needs is on this machine and unpacked afterwards. Idempotent. */
 	prepare(
 		imageUri: string,

@@ -181,6 +181,17 @@ export function platformName(descriptor: Descriptor): string {
 	return os === undefined ? "unknown" : `${os}/${architecture}${variant ? `/${variant}` : ""}`;
 }
 
+/** The image of an index for `linux/ARCHITECTURE`. INVALID_IMAGE (reason "ArchitectureMismatch"). */
+export function imageOfIndex(uri: string, index: Index, architecture: string): Digest {
+	const images = index.manifests.filter((child) => !isAttestation(child));
+	const child = images.find(({ platform }) => platform?.os === "linux" && platform.architecture === architecture);
+	if (child) return child.digest;
+	const there = images.slice(0, 10).map(platformName).join(", ") || "nothing";
+	throw new SlipwayError("INVALID_IMAGE", `'${uri}' has no image for linux/${architecture}, only for ${there}`, {
+		reason: "ArchitectureMismatch",
+	});
+}
+
 function indexRefused(uri: string, index: Index): SlipwayError {
 	const images = index.manifests.filter((descriptor) => !isAttestation(descriptor));
 	const attestations = index.manifests.length - images.length;

@@ -195,6 +195,38 @@ test("refuses an index and says how to build the image", async () => {
 	);
 });
 
+test("takes an index's image where that is asked for, and prepares it by its digest, off line too", async () => {
+	const { stores, remote, rootfs, images } = setUp();
+	const amd = makeImage();
+	const arm = makeImage({ seed: "arm", config: { architecture: "arm64" } });
+	const index = makeIndex([
+		{ image: arm, architecture: "arm64" },
+		{ image: amd, architecture: "amd64" },
+	]);
+	for (const image of [amd, arm]) {
+		offer(remote, "registry.example/app", "unused", image);
+		await push(stores, "app", undefined, image);
+	}
+	remote.manifests.set("registry.example/app:1", index);
+	await push(stores, "app", "1", index);
+	const { digest } = amd.document;
+	for (const host of [local, "registry.example"]) {
+		const { resolvedImageUri, manifestDigest } = await images.resolve(`${host}/app:1`, "x86_64", { fromIndex: true });
+		assert.deepEqual([resolvedImageUri, manifestDigest], [`${host}/app@${digest}`, digest]);
+		await images.prepare(resolvedImageUri, "x86_64");
+	}
+	assert.equal(rootfs.unpacked.length, amd.layers.length);
+	const asked = remote.asked.length;
+	await images.prepare(`registry.example/app@${digest}`, "x86_64");
+	assert.equal(remote.asked.length, asked);
+	const mips = makeIndex([{ image: arm, architecture: "mips" }]);
+	remote.manifests.set("registry.example/app:2", mips);
+	await assert.rejects(
+		images.resolve("registry.example/app:2", "x86_64", { fromIndex: true }),
+		refused("INVALID_IMAGE", /no image for linux\/amd64, only for linux\/mips/, "ArchitectureMismatch"),
+	);
+});
+
 test("refuses the wrong architecture and names both", async () => {
 	const { stores, images } = setUp();
 	await push(stores, "app", "amd", makeImage());
@@ -349,7 +381,7 @@ test("lists, inspects and removes", async () => {
 
 	users.push("hello");
 	await images.remove("app:1");
-	await assert.rejects(images.remove("app:2"), refused("CONFLICT", /function hello/, "ImageInUse"));
+	await assert.rejects(images.remove("app:2"), refused("CONFLICT", /is what hello runs/, "ImageInUse"));
 	users.length = 0;
 	await images.remove(`${local}/app@${image.document.digest}`);
 	assert.equal(await repositories.getManifest("app", { tag: "2" }), undefined);

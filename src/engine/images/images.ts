@@ -4,7 +4,7 @@ import type { Log } from "../../base/log.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import type { BlobStore } from "../../core/image/blob-store.ts";
 import type { Digest } from "../../core/image/digest.ts";
-import { maxManifestBytes, parseImageConfig, parseManifest } from "../../core/image/manifest.ts";
+import { indexMediaTypes, maxManifestBytes, parseImageConfig, parseManifest } from "../../core/image/manifest.ts";
 import { formatReference, parseReference, type Reference } from "../../core/image/reference.ts";
 import type { RemoteRegistry } from "../../core/image/remote-registry.ts";
 import type { RootfsStore } from "../../core/image/rootfs-store.ts";
@@ -17,6 +17,7 @@ import {
 	checkConfig,
 	checkManifest,
 	environment,
+	imageOfIndex,
 	isAttestation,
 	maxImageBytes,
 	missingBlob,
@@ -40,6 +41,7 @@ import type {
 	ImportOptions,
 	PullOptions,
 	ResolvedImage,
+	ResolveOptions,
 } from "./types.ts";
 
 export { localRegistryMatcher } from "./repository-names.ts";
@@ -65,7 +67,7 @@ export interface ImagesOptions {
 	pins?: BlobPins;
 	/** OCI's name of the architecture that sandboxes have ("amd64"). */
 	hostArchitecture?: string;
-	/** Names of the functions that run an image. */
+	/** What runs an image: names of functions, "service hello". */
 	usedBy?: (manifestDigest: Digest) => readonly string[];
 }
 
@@ -98,8 +100,9 @@ export class Images {
 	 * Finds the image, once, by digest, and checks that it can run here as a function of this architecture; fetches no
 	 * layer. INVALID for a reference that is none; INVALID_IMAGE; UNAVAILABLE and UNAUTHENTICATED of another registry.
 	 */
-	async resolve(imageUri: string, architecture: Architecture, options: ImageOptions = {}): Promise<ResolvedImage> {
-		const found = await this.#find(imageUri, options.signal);
+	async resolve(imageUri: string, architecture: Architecture, options: ResolveOptions = {}): Promise<ResolvedImage> {
+		const named = await this.#find(imageUri, options.signal);
+		const found = options.fromIndex ? await this.#fromIndex(named, architecture, options.signal) : named;
 		const manifest = checkManifest(imageUri, found.document.bytes, found.document.mediaType);
 		const release = await this.pins.pin([found.document.digest, manifest.config.digest]);
 		try {
@@ -148,7 +151,7 @@ export class Images {
 		return importArchive(
 			{ ...this.#options, pins: this.pins, repositoryOf: (reference) => this.#repositoryOf(reference) },
 			path,
-			{ ...options, architecture: ociArchitecture(options.architecture ?? this.#defaultArchitecture()) },
+			{ ...options, architecture: ociArchitecture(options.architecture ?? this.architecture) },
 		);
 	}
 
@@ -235,9 +238,9 @@ export class Images {
 			return repositories.deleteTag(repository, reference.tag);
 		const users = usedBy?.(manifest.digest) ?? [];
 		if (users.length > 0)
-			throw new SlipwayError("CONFLICT", `Image '${text}' is what the function ${users.slice(0, 5).join(", ")} runs`, {
+			throw new SlipwayError("CONFLICT", `Image '${text}' is what ${users.slice(0, 5).join(", ")} runs`, {
 				reason: "ImageInUse",
-				hint: "Delete the function, or update its code, first",
+				hint: "Delete what runs it, or have it run another image, first",
 			});
 		await deleteImage(repositories, repository, manifest.digest);
 	}
@@ -289,6 +292,21 @@ export class Images {
 			});
 			return { reference, document, isHere: true };
 		}
+	}
+
+	async #fromIndex(
+		found: FoundImage,
+		architecture: Architecture,
+		signal: AbortSignal | undefined,
+	): Promise<FoundImage> {
+		const { bytes, mediaType } = found.document;
+		// What is damaged is told by the check of every manifest.
+		if (!indexMediaTypes.includes(mediaType)) return found;
+		const parsed = parseManifest(bytes, mediaType);
+		if (parsed.kind === "manifest") return found;
+		const name = formatReference(found.reference);
+		const digest = imageOfIndex(name, parsed.index, ociArchitecture(architecture));
+		return this.#find(formatReference({ ...found.reference, tag: undefined, digest }), signal);
 	}
 
 	async #readStored(imageUri: string, repository: string, reference: Reference): Promise<ManifestDocument | undefined> {
@@ -369,19 +387,13 @@ export class Images {
 		const document = await this.#puller.fetchManifest(reference, options.signal);
 		const parsed = parseManifest(document.bytes, document.mediaType);
 		if (parsed.kind === "manifest") return document;
-		const wanted = ociArchitecture(options.architecture ?? this.#defaultArchitecture());
-		const images = parsed.index.manifests.filter((child) => !isAttestation(child));
-		const child = images.find(({ platform }) => platform?.os === "linux" && platform.architecture === wanted);
-		if (!child)
-			throw new SlipwayError(
-				"INVALID_IMAGE",
-				`'${formatReference(reference)}' has no image for linux/${wanted}, only for ${images.slice(0, 10).map(platformName).join(", ") || "nothing"}`,
-				{ reason: "ArchitectureMismatch" },
-			);
-		return this.#puller.fetchManifest({ ...reference, tag: undefined, digest: child.digest }, options.signal);
+		const wanted = ociArchitecture(options.architecture ?? this.architecture);
+		const digest = imageOfIndex(formatReference(reference), parsed.index, wanted);
+		return this.#puller.fetchManifest({ ...reference, tag: undefined, digest }, options.signal);
 	}
 
-	#defaultArchitecture(): Architecture {
+	/** Of this machine. */
+	get architecture(): Architecture {
 		return this.#hostArchitecture === "arm64" ? "arm64" : "x86_64";
 	}
 }

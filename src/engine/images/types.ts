@@ -18,6 +18,11 @@ export interface ImageOptions {
 	signal?: AbortSignal;
 }
 
+export interface ResolveOptions extends ImageOptions {
+	/** An index means its image for the architecture; without, an index is refused, as Lambda does. */
+	fromIndex?: boolean;
+}
+
 export interface PullOptions extends ImageOptions {
 	/** Which image of an index; this machine's by default. */
 	architecture?: Architecture;

@@ -1,0 +1,4 @@
+import { FakeResourceStore } from "./fake-resource-store.ts";
+import { resourceStoreContract } from "./resource-store.contract.ts";
+
+resourceStoreContract("fake", async () => ({ store: new FakeResourceStore(), async [Symbol.asyncDispose]() {} }));
