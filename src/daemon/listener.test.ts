@@ -7,7 +7,15 @@ import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isSlipwayError } from "../base/error.ts";
 import { jsonLog, silentLog } from "../base/log.ts";
-import { chooseFront, cutStalled, type Front, type Listener, type ListenerOptions, startListener } from "./listener.ts";
+import {
+	chooseFront,
+	type Front,
+	type Fronts,
+	type Listener,
+	type ListenerOptions,
+	startListener,
+} from "./listener.ts";
+import { cutStalled, cutStalledStream } from "./listener-open-requests.ts";
 
 const named =
 	(name: string): Front =>
@@ -67,6 +75,49 @@ for (const [method, url, headers, expected] of chosen)
 	test(`${method} ${url} ${Object.keys(headers)} is for ${expected ?? "nobody"}`, () => {
 		assert.equal(chooseFront({ method, url, headers }), expected);
 	});
+
+test("A service's host has all of its paths; the Kubernetes-style API has its own on other hosts", () => {
+	const gateway = { owns: (host: string | undefined) => host === "a.localhost" } as unknown as NonNullable<
+		Fronts["gateway"]
+	>;
+	const some = { gateway, knative: named("knative") };
+	const front = (url: string, host: string, only = false) =>
+		chooseFront({ method: "GET", url, headers: { host } }, some, only);
+	for (const path of ["/", "/v2/", "/_slipway/status", "/healthz", "/apis", "/2015-03-31/functions"])
+		assert.equal(front(path, "a.localhost"), "gateway", path);
+	for (const path of [
+		"/apis",
+		"/apis/serving.knative.dev/v1",
+		"/api",
+		"/api/v1",
+		"/version",
+		"/openapi/v2",
+		"/version?x",
+	])
+		assert.equal(front(path, "localhost"), "knative", path);
+	for (const path of ["/apisx", "/versions", "/openapi.json"]) assert.equal(front(path, "localhost"), undefined, path);
+	for (const path of ["/v2/", "/_slipway/status", "/apis", "/healthz"])
+		assert.equal(front(path, "localhost", true), undefined, `${path} on a port for services alone`);
+	assert.equal(front("/", "x.lambda-url.us-east-1.localhost", true), "functionUrl");
+});
+
+test("An ACME server finds its token before anything else, and nobody else's", async (context) => {
+	const { port } = await listener(context, {
+		challenge: (host, token) => (host === "a.example" && token === "abc" ? "abc.key" : undefined),
+	});
+	const ask = (host: string, token: string) =>
+		raw(port, `GET /.well-known/acme-challenge/${token} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+	assert.match(await ask("A.example:80", "abc"), /^HTTP\/1\.1 200[\s\S]*\r\n\r\nabc\.key$/);
+	assert.match(await ask("b.example", "abc"), /^HTTP\/1\.1 404/);
+	assert.match(await ask("a.example", "abcd"), /^HTTP\/1\.1 404/);
+});
+
+test("Who expects a 100 gets one from every front", async (context) => {
+	const { port } = await listener(context);
+	const head =
+		"POST /_slipway/x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n";
+	assert.match(await raw(port, `${head}ab`), /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200/);
+});
 
 test("Each front gets its requests; an unknown path is told what lives where", async (context) => {
 	const { url } = await listener(context);
@@ -191,7 +242,16 @@ test("The limit cuts what does not finish, and counts it", async (context) => {
 });
 
 /** A request on a connection that somebody watches, looked at every five seconds. */
-function watched(state: { complete: boolean; bytesRead?: number; bytesWritten?: number; waiting: number }) {
+interface Watched {
+	complete: boolean;
+	bytesRead?: number;
+	bytesWritten?: number;
+	waiting: number;
+	ended?: boolean;
+	unlimited?: boolean;
+}
+
+function watched(state: Watched) {
 	let cut = false;
 	const entry = {
 		request: {
@@ -214,9 +274,13 @@ function watched(state: { complete: boolean; bytesRead?: number; bytesWritten?: 
 			get writableLength() {
 				return state.waiting;
 			},
+			get writableEnded() {
+				return state.ended ?? false;
+			},
 		},
 		bytes: 0,
 		stalledMs: 0,
+		unlimited: state.unlimited ?? false,
 	};
 	return (seconds: number) => {
 		for (let passed = 0; passed < seconds && !cut; passed += 5) cutStalled([entry]);
@@ -244,6 +308,36 @@ test("An answer that its client does not take is cut after five minutes, one tha
 	state.bytesWritten += 4096;
 	state.waiting += 4096;
 	assert.equal(isCutAfter(10), true);
+});
+
+test("A service's request has its revision's time, and its answer's rest the listener's", () => {
+	const state = { complete: true, bytesWritten: 9000, waiting: 8000, unlimited: true, ended: false };
+	const isCutAfter = watched(state);
+	assert.equal(isCutAfter(3600), false);
+	state.ended = true;
+	assert.equal(isCutAfter(295), false);
+	assert.equal(isCutAfter(10), true);
+});
+
+test("A stream whose client takes nothing of what is left is closed, one that waits for its container is not", () => {
+	const state = { writableEnded: false, waiting: 8000, code: -1 };
+	const stream = { close: (code: number) => Object.assign(state, { code }) };
+	const response = Object.defineProperties(
+		{ stream },
+		{ writableEnded: { get: () => state.writableEnded } },
+	) as unknown as Parameters<typeof cutStalledStream>[0];
+	Object.defineProperty(stream, "writableLength", { get: () => state.waiting });
+	const progress = { waiting: 0, stalledMs: 0 };
+	const look = (seconds: number) => {
+		for (let passed = 0; passed < seconds; passed += 5) cutStalledStream(response, progress);
+		return state.code;
+	};
+	assert.equal(look(3600), -1);
+	state.writableEnded = true;
+	assert.equal(look(295), -1);
+	state.waiting -= 10;
+	assert.equal(look(295), -1);
+	assert.equal(look(15), 8);
 });
 
 test("An answer of six megabytes that nobody reads is cut, and frees its connection", async (context) => {

@@ -1,12 +1,16 @@
 /** The one port: limits on what a connection may do, and the choice of the front that answers a request. */
-import type { IncomingMessage, Server, ServerOptions, ServerResponse } from "node:http";
-import { createServer as createTlsServer } from "node:https";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Http2Server, Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { SlipwayError, systemCode } from "../base/error.ts";
-import { http } from "../base/http.ts";
 import type { Log } from "../base/log.ts";
 import { urlIdOf } from "../front/function-url/host.ts";
+import type { GatewayFront } from "../front/gateway/gateway-front.ts";
+import type { AcmeChallenge } from "../front/gateway/ports.ts";
+import { mayUpgrade } from "../front/gateway/request-check.ts";
+import { type OpenRequest, OpenRequests } from "./listener-open-requests.ts";
+import { Http2Side, type ListenerTls, makeServer } from "./listener-protocols.ts";
 
 /** Answers one request. A rejection is a bug: it is logged, and the client gets a plain 500. */
 export type Front = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
@@ -20,12 +24,24 @@ export interface Fronts {
 	api: Front;
 	/** Function URLs: every path of the hosts ID.lambda-url.… */
 	functionUrl: Front;
+	/** Kubernetes-style APIs: /apis, /api, /version, /openapi. */
+	knative?: Front | undefined;
+	/** Keys of identity tokens: /.well-known/openid-configuration and /.well-known/jwks.json. */
+	identity?: Front | undefined;
+	/** Services and routes, by the request's host; the only one that speaks HTTP/2 and takes upgrades. */
+	gateway?: Pick<GatewayFront, "owns" | "handle" | "upgrade"> | undefined;
 }
 
 export interface ListenerOptions {
 	fronts: Fronts;
 	listen: { host: string; port: number };
-	tls?: { cert: string; key: string } | undefined;
+	tls?: ListenerTls | undefined;
+	/** Answers to an ACME server's challenges, before anything else (plain HTTP only has them, on port 80). */
+	challenge?: AcmeChallenge | undefined;
+	/** A port for services alone: no API of the installation is to be had there. */
+	gatewayOnly?: boolean | undefined;
+	/** Of a request's headers, from its first byte on; 10 s by default. */
+	headersTimeoutMs?: number | undefined;
 	/** Whether /readyz says yes. */
 	ready: () => boolean;
 	log: Log;
@@ -47,87 +63,75 @@ export interface Listener {
 	close(signal: AbortSignal): Promise<number>;
 }
 
-/** A request's headers must be complete this soon after its first byte (slow loris). */
-const headersTimeoutMs = 10_000;
-/** A body that brings no byte for this long is cut; the whole request has no limit, since functions run up to 15 minutes and pushes longer. */
-const bodyStallMs = 60_000;
-/**
- * An answer of which a client takes nothing for this long is cut: it holds up to 6 MB of memory, and whoever may call a
- * function URL could hold as much with every connection. The system tells of a piece only when all of it has gone, so that
- * this is also the slowest client: 6 MB in five minutes are 20 KB/s.
- */
-const answerStallMs = 300_000;
-/** Presigned URLs, session tokens and client contexts fit; Node's default of 16 KiB is tight for a 6 KB policy and a token. */
-const maxHeaderBytes = 32 * 1024;
-/** Longer than load balancers' usual 60 s, so that they, not we, end idle connections. */
-const keepAliveMs = 65_000;
-/** Each open connection costs a few kilobytes; past this the kernel's backlog and then refusal is the answer. */
-const maxConnections = 10_000;
-const sweepMs = 5_000;
-
 /** CONFLICT for a port in use, FORBIDDEN for one that needs root, INVALID for an address that is not this machine's. */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
-	const open = new Map<ServerResponse, OpenRequest>();
-	const state = { closing: false, requests: 0 };
-	const server = makeServer(options.tls);
-	server.on("request", (request, response) => {
-		state.requests++;
-		open.set(response, { request, response, bytes: 0, stalledMs: 0 });
-		response.once("close", () => open.delete(response));
-		if (state.closing) response.setHeader("connection", "close");
-		void answer(options, request, response);
-	});
-	server.on("clientError", refuseMalformed);
+	const open = new OpenRequests();
+	const http2 = new Http2Side((side) => answerHttp2(side, options, open));
+	const server = serverOf(options, open, http2);
 	await bind(server, options.listen);
-	const sweep = setInterval(() => cutStalled(open.values()), sweepMs);
-	sweep.unref();
-	const { address, port } = server.address() as AddressInfo;
-	const literal = address.includes(":") ? `[${address}]` : address;
-	const local = address === "0.0.0.0" ? "127.0.0.1" : address === "::" ? "[::1]" : literal;
+	const stopSweep = open.sweep();
 	return {
-		address: `${literal}:${port}`,
-		port,
-		url: `${options.tls ? "https" : "http"}://${local}:${port}`,
+		...addressOf(server, options.tls !== undefined),
 		get requests() {
-			return state.requests;
+			return open.total;
 		},
 		get openRequests() {
 			return open.size;
 		},
 		async close(signal) {
-			state.closing = true;
-			for (const response of open.keys()) if (!response.headersSent) response.setHeader("connection", "close");
+			open.close();
+			http2.close();
 			let cutRequests = 0;
-			const cut = () => {
+			await closed(server, signal, () => {
 				cutRequests = open.size;
 				server.closeAllConnections();
-			};
-			signal.addEventListener("abort", cut, { once: true });
-			await new Promise<void>((resolve) => {
-				server.close(() => resolve());
-				if (signal.aborted) cut();
+				http2.cut();
+				open.cutUpgraded();
 			});
-			signal.removeEventListener("abort", cut);
-			clearInterval(sweep);
+			stopSweep();
 			return cutRequests;
 		},
 	};
 }
 
-function makeServer(tls: ListenerOptions["tls"]): Server {
-	const limits: ServerOptions = {
-		maxHeaderSize: maxHeaderBytes,
-		headersTimeout: headersTimeoutMs,
-		requestTimeout: 0,
-		keepAliveTimeout: keepAliveMs,
-		connectionsCheckingInterval: 1_000,
-		noDelay: true,
+/** With what answers its requests; not bound yet. */
+function serverOf(options: ListenerOptions, open: OpenRequests, http2: Http2Side): Server {
+	const { fronts, tls, headersTimeoutMs } = options;
+	const owns = (host: string | undefined) => fronts.gateway?.owns(host) ?? false;
+	const upgrades = (request: IncomingMessage) => owns(request.headers.host) && mayUpgrade(request);
+	const server = makeServer({ tls, headersTimeoutMs, offersHttp2: owns, upgrades }, http2);
+	const onRequest = (request: IncomingMessage, response: ServerResponse) => {
+		if (open.isFlood(request, response)) request.socket.destroy();
+		else void answer(options, request, response, open.add(request, response));
 	};
-	const server = tls ? createTlsServer({ ...limits, ...tls, minVersion: "TLSv1.2" }) : http.createServer(limits);
-	server.maxConnections = maxConnections;
-	server.maxRequestsPerSocket = 0;
-	server.timeout = 0;
-	return server as Server;
+	server.on("request", onRequest);
+	server.on("checkContinue", onRequest);
+	server.on("upgrade", (request, socket, head) => {
+		open.addUpgraded(socket);
+		if (!hasSeveralHosts(request)) return void fronts.gateway?.upgrade(request, socket, head);
+		socket.on("error", () => {});
+		refuseMalformed({ code: "HPE_SEVERAL_HOSTS" }, socket);
+	});
+	server.on("clientError", (error, socket) => {
+		if (!http2.takes(error, socket)) refuseMalformed(error as NodeJS.ErrnoException, socket);
+	});
+	return server;
+}
+
+async function closed(server: Server, signal: AbortSignal, cut: () => void): Promise<void> {
+	signal.addEventListener("abort", cut, { once: true });
+	await new Promise<void>((resolve) => {
+		server.close(() => resolve());
+		if (signal.aborted) cut();
+	});
+	signal.removeEventListener("abort", cut);
+}
+
+function addressOf(server: Server, isTls: boolean): Pick<Listener, "address" | "port" | "url"> {
+	const { address, port } = server.address() as AddressInfo;
+	const literal = address.includes(":") ? `[${address}]` : address;
+	const local = address === "0.0.0.0" ? "127.0.0.1" : address === "::" ? "[::1]" : literal;
+	return { address: `${literal}:${port}`, port, url: `${isTls ? "https" : "http"}://${local}:${port}` };
 }
 
 async function bind(server: Server, { host, port }: ListenerOptions["listen"]): Promise<void> {
@@ -170,13 +174,27 @@ function explainBind(error: unknown, host: string, port: number): unknown {
 	}
 }
 
-async function answer(options: ListenerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(
+	options: ListenerOptions,
+	request: IncomingMessage,
+	response: ServerResponse,
+	entry: OpenRequest,
+): Promise<void> {
 	try {
 		if (hasSeveralHosts(request)) return refuseSeveralHosts(response);
-		const front = chooseFront(request);
+		const { fronts, gatewayOnly = false } = options;
+		if (options.challenge && answerChallenge(options.challenge, request, response)) return;
+		const front = chooseFront(request, fronts, gatewayOnly);
+		if (front === "gateway") {
+			// Its requests have their service's time, and stand still for as long as their container does.
+			entry.unlimited = true;
+			return await fronts.gateway?.handle(request, response);
+		}
+		// Nobody else waits to be asked for a 100.
+		if (request.headers.expect !== undefined) response.writeContinue();
 		if (front === "health") answerHealth(options, request, response);
-		else if (front === undefined) answerUnknown(request, response);
-		else await options.fronts[front](request, response);
+		else if (front === undefined) answerUnknown(options, request, response);
+		else await fronts[front]?.(request, response);
 	} catch (error) {
 		options.log.error("A front failed", { method: request.method, path: pathOf(request), error });
 		if (response.headersSent) response.destroy();
@@ -203,17 +221,47 @@ function pathOf(request: IncomingMessage): string {
 	return query < 0 ? url : url.slice(0, query);
 }
 
+/** HTTP/2 is for services alone: who comes for something else is told to come again (RFC 9110, 15.5.20), with HTTP/1.1. */
+function answerHttp2(server: Http2Server, { fronts }: ListenerOptions, open: OpenRequests): void {
+	const onRequest = (request: Http2ServerRequest, response: Http2ServerResponse) => {
+		open.addStream(response);
+		const { ":authority": authority, host = authority } = request.headers;
+		const { gateway } = fronts;
+		if (gateway?.owns(host as string | undefined)) return void gateway.handle(request, response);
+		const text = '{"error":"HTTP/2 is served for services only: use HTTP/1.1"}\n';
+		response.writeHead(421, { "content-type": "application/json" });
+		response.end(text);
+	};
+	server.on("request", onRequest);
+	server.on("checkContinue", onRequest);
+}
+
+const challengePath = "/.well-known/acme-challenge/";
+function answerChallenge(challenge: AcmeChallenge, request: IncomingMessage, response: ServerResponse): boolean {
+	if (!request.url?.startsWith(challengePath)) return false;
+	const host = (request.headers.host ?? "").replace(/:\d+$/, "").toLowerCase();
+	const text = challenge(host, pathOf(request).slice(challengePath.length));
+	if (text === undefined) return false;
+	response.writeHead(200, { "content-type": "application/octet-stream", "content-length": Buffer.byteLength(text) });
+	response.end(text);
+	return true;
+}
+
 /**
  * A function URL's host comes first: all of its paths are the function's, also those that mean something here, and its
- * callers may sign. Then a signature: its scope says "AWS" whatever the path (API Gateway's own is /v2/apis). Then the path tells; an
+ * callers may sign. Then a service's or a route's, for the same reason. Then a signature: its scope says "AWS" whatever the path (API Gateway's own is /v2/apis). Then the path tells; an
  * unsigned call to an AWS path still goes to that front, whose business it is to refuse it in AWS's words.
  */
 export function chooseFront(
 	request: Pick<IncomingMessage, "url" | "headers" | "method">,
+	{ gateway, knative, identity }: Pick<Fronts, "gateway" | "knative" | "identity"> = {},
+	gatewayOnly = false,
 ): keyof Fronts | "health" | undefined {
 	const url = request.url ?? "/";
 	const { authorization, host } = request.headers;
 	if (urlIdOf(host) !== undefined) return "functionUrl";
+	if (gateway?.owns(host)) return "gateway";
+	if (gatewayOnly) return undefined;
 	if (authorization?.startsWith("AWS4-")) return "aws";
 	if (url.startsWith("/_slipway/") || url === "/_slipway") return "api";
 	if (url.includes("X-Amz-Signature=") || url.includes("X-Amz-Credential=")) return "aws";
@@ -221,6 +269,8 @@ export function chooseFront(
 	if (/^\/\d{4}-\d\d-\d\d\//.test(url)) return "aws";
 	if (/^\/v2(\/|\?|$)/.test(url)) return "registry";
 	if (/^\/(healthz|readyz)(\?|$)/.test(url)) return "health";
+	if (identity && /^\/\.well-known\/(openid-configuration|jwks\.json)(\?|$)/.test(url)) return "identity";
+	if (knative && /^\/(apis?|version|openapi)(\/|\?|$)/.test(url)) return "knative";
 	if (request.headers["x-amz-target"] !== undefined) return "aws";
 	// The query protocol (STS) posts a form to the root.
 	const form = request.headers["content-type"]?.startsWith("application/x-www-form-urlencoded");
@@ -232,7 +282,13 @@ function answerHealth(options: ListenerOptions, request: IncomingMessage, respon
 	sendJson(response, up ? 200 : 503, { status: up ? "ok" : "not ready" });
 }
 
-function answerUnknown(request: IncomingMessage, response: ServerResponse): void {
+function answerUnknown(options: ListenerOptions, request: IncomingMessage, response: ServerResponse): void {
+	if (!options.ready()) {
+		// It may be a service's, of which nobody knows yet.
+		response.setHeader("retry-after", "1");
+		return sendJson(response, 503, { error: "The daemon is starting" });
+	}
+	if (options.gatewayOnly) return sendJson(response, 404, { error: "No service or route has this host" });
 	sendJson(response, 404, {
 		error: `Nothing is served at ${request.method} ${pathOf(request).slice(0, 200)}`,
 		served: {
@@ -240,7 +296,9 @@ function answerUnknown(request: IncomingMessage, response: ServerResponse): void
 			"/ (signed)": "AWS ECR and STS APIs",
 			"/v2/": "OCI registry (docker login, push, pull)",
 			"/_slipway/openapi.json": "Slipway's own API, described",
+			"NAME.localhost": "services, by the request's host (slipway service ls)",
 			"ID.lambda-url.REGION.HOST": "function URLs, by the request's host (aws lambda create-function-url-config)",
+			"/.well-known/openid-configuration": "keys of containers' identity tokens",
 			"/healthz, /readyz": "health of the daemon",
 		},
 		hint: "`slipway env` prints the settings that clients need",
@@ -258,40 +316,11 @@ const refusals: Record<string, string> = {
 	ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
 };
 
-function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+function refuseMalformed(error: Pick<NodeJS.ErrnoException, "code">, socket: Duplex): void {
 	if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
 	const status = refusals[error.code ?? ""] ?? "400 Bad Request";
 	const text = `${JSON.stringify({ error: status.slice(4) })}\n`;
 	socket.end(
 		`HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${text.length}\r\nconnection: close\r\n\r\n${text}`,
 	);
-}
-
-interface OpenRequest {
-	request: Pick<IncomingMessage, "complete" | "socket">;
-	response: Pick<ServerResponse, "writableLength">;
-	/** Bytes that had come or gone when it was last looked at. */
-	bytes: number;
-	stalledMs: number;
-}
-
-/** To be called every `sweepMs`. Cuts what waits for a client that neither sends nor takes anything. */
-export function cutStalled(open: Iterable<OpenRequest>): void {
-	for (const entry of open) {
-		const { request, response } = entry;
-		const { socket, complete } = request;
-		// A function that is at work has nothing waiting: only what the client is slow to take counts.
-		const bytes = !complete ? socket.bytesRead : response.writableLength > 0 ? goneBytes(entry) : undefined;
-		if (bytes === undefined || bytes !== entry.bytes) {
-			entry.bytes = bytes ?? 0;
-			entry.stalledMs = 0;
-			continue;
-		}
-		entry.stalledMs += sweepMs;
-		if (entry.stalledMs >= (complete ? answerStallMs : bodyStallMs)) socket.destroy();
-	}
-}
-
-function goneBytes({ request: { socket }, response }: OpenRequest): number {
-	return socket.bytesWritten - response.writableLength;
 }
