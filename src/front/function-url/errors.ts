@@ -3,7 +3,7 @@ import { isSlipwayError } from "../../base/error.ts";
 import { BodyTooLargeError } from "../aws/body.ts";
 import { AwsError } from "../aws/errors.ts";
 import { internalError, lambdaErrors, translate } from "../aws/services/lambda/errors.ts";
-import { MalformedResponseError, type UrlResponse } from "./response.ts";
+import { MalformedResponseError, type UrlResponse } from "../lambda-http/response.ts";
 
 const troubleshooting =
 	"Forbidden. For troubleshooting Function URL authorization issues, see: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html";

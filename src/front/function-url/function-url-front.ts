@@ -9,6 +9,13 @@ import { announcedLength, BodyBudget, BodyTooLargeError, ClientGoneError, readRe
 import { isComplete, linger } from "../aws/respond.ts";
 import type { Principal } from "../aws/service.ts";
 import type { Credentials } from "../aws/sigv4/verify.ts";
+import {
+	bufferedResponse,
+	MalformedResponseError,
+	type ResponseHead,
+	type UrlResponse,
+} from "../lambda-http/response.ts";
+import { readStreamStart } from "../lambda-http/streamed-response.ts";
 import { roomIn, StreamedAnswer } from "../streamed-answer.ts";
 import { traceIdOf } from "../trace-id.ts";
 import { isPreflight, preflightHeaders, withCorsHeaders } from "./cors.ts";
@@ -16,9 +23,7 @@ import { badGateway, forbidden, internalFailure, refusalOf, unknownUrl } from ".
 import { urlIdOf } from "./host.ts";
 import type { FoundUrl, FunctionUrlDispatcher, FunctionUrlPolicies, FunctionUrls } from "./ports.ts";
 import { requestEvent } from "./request-event.ts";
-import { bufferedResponse, MalformedResponseError, type ResponseHead, type UrlResponse } from "./response.ts";
 import { type SignedCaller, UrlSignatures } from "./signature.ts";
-import { readStreamStart } from "./streamed-response.ts";
 
 export interface FunctionUrlOptions {
 	urls: FunctionUrls;

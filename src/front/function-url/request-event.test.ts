@@ -3,7 +3,8 @@ import type { IncomingMessage } from "node:http";
 import { test } from "node:test";
 import { TLSSocket } from "node:tls";
 import type { Principal } from "../aws/service.ts";
-import { commonLogTime, requestEvent } from "./request-event.ts";
+import { commonLogTime } from "../lambda-http/request-event.ts";
+import { requestEvent } from "./request-event.ts";
 
 interface Event {
 	rawPath: string;
