@@ -1,10 +1,11 @@
 import type { SandboxState } from "../client/schema.ts";
+import type { InstanceView } from "../client/service-schema.ts";
 import { formatBytes, formatDuration, formatMs, table } from "./format.ts";
 import { type Call, exitCodes, jsonOption, type Verb } from "./verb.ts";
 
 export const verb: Verb = {
 	usage: "ps [--json]",
-	summary: "List sandboxes with state, age, start, events and memory",
+	summary: "List what runs: functions' sandboxes, instances of services, workers and jobs",
 	positionals: [0, 0],
 	options: jsonOption,
 	examples: [["slipway ps", ""]],
@@ -12,12 +13,20 @@ export const verb: Verb = {
 };
 
 async function ps({ context, values }: Call): Promise<number> {
-	const sandboxes = await context.client().sandboxes();
+	const client = context.client();
+	const [sandboxes, instances] = await Promise.all([client.sandboxes(), client.workloads.instances()]);
 	if (values.json) {
-		context.printJson(sandboxes);
+		context.printJson([...sandboxes.map((sandbox) => ({ kind: "function", ...sandbox })), ...instances]);
 		return exitCodes.ok;
 	}
 	const now = Date.now();
+	if (sandboxes.length > 0 || instances.length === 0) context.print(sandboxTable(sandboxes, now));
+	if (sandboxes.length > 0 && instances.length > 0) context.print("");
+	if (instances.length > 0) context.print(instanceTable(instances, now));
+	return exitCodes.ok;
+}
+
+function sandboxTable(sandboxes: readonly SandboxState[], now: number): string {
 	const rows = sandboxes.map((sandbox) => [
 		sandbox.id,
 		sandbox.version === "$LATEST" ? sandbox.functionName : `${sandbox.functionName}:${sandbox.version}`,
@@ -28,8 +37,21 @@ async function ps({ context, values }: Call): Promise<number> {
 		String(sandbox.invocations),
 		`${sandbox.memoryBytes === undefined ? "?" : formatBytes(sandbox.memoryBytes)} of ${sandbox.memoryMiB} MiB`,
 	]);
-	context.print(table(["SANDBOX", "FUNCTION", "STATE", "AGE", "LAST USED", "START", "EVENTS", "MEMORY"], rows));
-	return exitCodes.ok;
+	return table(["SANDBOX", "FUNCTION", "STATE", "AGE", "LAST USED", "START", "EVENTS", "MEMORY"], rows);
+}
+
+function instanceTable(instances: readonly InstanceView[], now: number): string {
+	const rows = instances.map(({ id, kind, namespace, name, part, state, startedMs, inFlight, memoryBytes }) => [
+		id,
+		kind,
+		namespace === "default" ? name : `${namespace}/${name}`,
+		part,
+		state,
+		formatDuration(now - startedMs),
+		inFlight === undefined ? "-" : String(inFlight),
+		formatBytes(memoryBytes),
+	]);
+	return table(["INSTANCE", "KIND", "NAME", "REVISION OR TASK", "STATE", "AGE", "REQUESTS", "MEMORY"], rows);
 }
 
 /** With what is not to be expected of a sandbox: that it was ready before any event. */

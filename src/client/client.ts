@@ -1,5 +1,5 @@
 /** Typed client of the native API over a fetch. No shape is written twice: types come from the API's own schemas. */
-import { type ErrorCode, errorCodes, SlipwayError, systemCode } from "../base/error.ts";
+import { type ErrorCode, errorCodes, isSlipwayError, SlipwayError, systemCode } from "../base/error.ts";
 import { readLines } from "./ndjson.ts";
 import type {
 	ColdStart,
@@ -16,6 +16,7 @@ import type {
 	Status,
 	StoredImage,
 } from "./schema.ts";
+import { WorkloadClient } from "./workload-client.ts";
 
 export interface ClientOptions {
 	/** `http://127.0.0.1:4747` */
@@ -44,8 +45,8 @@ export interface LogOptions {
 	signal?: AbortSignal | undefined;
 }
 
-type Query = Record<string, string | number | boolean | undefined>;
-interface Request {
+export type Query = Record<string, string | number | boolean | undefined>;
+export interface Request {
 	method?: string;
 	headers?: Record<string, string>;
 	body?: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>;
@@ -57,9 +58,16 @@ export type Fetch = (url: URL, request: Request) => Promise<Response>;
 /** Errors are SlipwayErrors with the daemon's code and hint; UNAVAILABLE with reason "NoDaemon" when nothing answers. */
 export class SlipwayClient {
 	readonly #options: ClientOptions;
+	/** Services, jobs, workers and routes. */
+	readonly workloads: WorkloadClient;
 
 	constructor(options: ClientOptions) {
 		this.#options = options;
+		this.workloads = new WorkloadClient({
+			json: (path, request) => this.#json(path, request),
+			send: (path, request) => this.#send(path, request ?? {}),
+			lines: (path, request) => this.#lines(path, request),
+		});
 	}
 
 	status(): Promise<Status> {
@@ -119,12 +127,13 @@ export class SlipwayClient {
 		};
 	}
 
-	async *logs(name: string, { signal, ...query }: LogOptions = {}): AsyncGenerator<LogLine> {
-		const response = await this.#send(`${functionPath(name)}/logs`, { signal, query: { ...query } });
-		for await (const line of readLines<LogLine | { type: "problem"; problem: Problem }>(response)) {
-			if (line.type === "problem") throw fromProblem(line.problem);
-			yield line;
-		}
+	logs(name: string, { signal, ...query }: LogOptions = {}): AsyncGenerator<LogLine> {
+		return this.#lines(`${functionPath(name)}/logs`, { signal, query: { ...query } });
+	}
+
+	/** Of any group, such as the gateway's access log. */
+	groupLogs(group: string, { signal, ...query }: LogOptions = {}): AsyncGenerator<LogLine> {
+		return this.#lines("/logs", { signal, query: { ...query, group } });
 	}
 
 	async sandboxes(): Promise<SandboxState[]> {
@@ -177,6 +186,20 @@ export class SlipwayClient {
 		});
 	}
 
+	/** Lines of a stream; a problem in its midst is thrown. */
+	async *#lines<T extends { type: string }>(path: string, request: Request & { query?: Query }): AsyncGenerator<T> {
+		const response = await this.#send(path, request);
+		try {
+			for await (const line of readLines<T | { type: "problem"; problem: Problem }>(response)) {
+				if (line.type === "problem") throw fromProblem((line as { problem: Problem }).problem);
+				yield line as T;
+			}
+		} catch (error) {
+			if (request.signal?.aborted || isSlipwayError(error)) throw error;
+			throw lost(this.#options.url, error);
+		}
+	}
+
 	async #json<T>(path: string, request: Request & { query?: Query } = {}): Promise<T> {
 		return (await (await this.#send(path, request)).json()) as T;
 	}
@@ -208,6 +231,15 @@ function unreachable(url: string, error: unknown): SlipwayError {
 	return new SlipwayError("UNAVAILABLE", `No daemon answers at ${url}: ${why}`, {
 		reason: systemCode(cause) === "ECONNREFUSED" ? "NoDaemon" : undefined,
 		hint: "Start one with `slipway up`, or check SLIPWAY_URL",
+		cause: error,
+	});
+}
+
+/** In the midst of a stream: a daemon that was killed says nothing more, and may have been within a line. */
+function lost(url: string, error: unknown): SlipwayError {
+	return new SlipwayError("UNAVAILABLE", `The connection to the daemon at ${url} was lost`, {
+		reason: "NoDaemon",
+		hint: "`slipway status` tells whether it still runs",
 		cause: error,
 	});
 }

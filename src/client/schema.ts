@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import { maxSpares } from "./limits.ts";
+import { serviceComponents } from "./service-schema.ts";
 
 const ms = z.number().describe("Milliseconds since the epoch");
 const bytes = z.int().nonnegative();
@@ -240,4 +241,5 @@ export const components = {
 	Problem: problemSchema,
 	LogStreamLine: logStreamSchema,
 	ImageStreamLine: imageStreamSchema,
+	...serviceComponents,
 } as const satisfies Record<string, z.ZodType>;

@@ -344,7 +344,6 @@ test("The OpenAPI document is whole: every reference resolves, every id is uniqu
 				path.match(/\{\w+\}/g) ?? [],
 			);
 		}
-	assert.equal(ids.size, 17);
 	// Each component is a JSON Schema that a validator can read back.
 	for (const schema of Object.values(document.components.schemas)) z.fromJSONSchema(schema);
 });

@@ -4,13 +4,18 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { SlipwayError, systemCode } from "../../base/error.ts";
 import { readJson } from "./body.ts";
 import { functionRoutes } from "./functions.ts";
+import { gatewayRouteRoutes } from "./gateway-routes.ts";
 import { imageRoutes } from "./images.ts";
+import { instanceRoute } from "./instances.ts";
+import { jobRoutes } from "./jobs.ts";
 import { logRoutes } from "./logs.ts";
 import { metricRoutes } from "./metrics.ts";
 import { openApiDocument } from "./openapi.ts";
-import type { ApiDeps } from "./ports.ts";
+import type { ApiDeps, ApiWorkloads } from "./ports.ts";
 import { sendProblem, toProblem } from "./problem.ts";
 import { checkParameter, type Route, route } from "./route.ts";
+import { serviceRoutes } from "./services.ts";
+import { workerRoutes } from "./workers.ts";
 
 export const basePath = "/_slipway";
 
@@ -36,7 +41,9 @@ export function apiRoutes(deps: ApiDeps): Route[] {
 			answer: { kind: "json", status: 200, component: "SandboxList" },
 			handle: async () => ({ sandboxes: await deps.dispatcher.sandboxes() }),
 		}),
+		instanceRoute(deps),
 		...imageRoutes(deps),
+		...(deps.workloads ? workloadRoutes(deps, deps.workloads) : []),
 		...metricRoutes(deps),
 		route({
 			id: "getOpenApi",
@@ -52,6 +59,15 @@ export function apiRoutes(deps: ApiDeps): Route[] {
 		}),
 	];
 	return routes;
+}
+
+function workloadRoutes(deps: ApiDeps, workloads: ApiWorkloads): Route[] {
+	return [
+		...serviceRoutes(deps, workloads),
+		...jobRoutes(deps, workloads.jobs),
+		...workerRoutes(deps, workloads.workers),
+		...gatewayRouteRoutes(workloads),
+	];
 }
 
 /** The handler for node:http. Never rejects. */

@@ -7,14 +7,14 @@ import type { ApiDeps } from "./ports.ts";
 import { type Call, type Route, route } from "./route.ts";
 
 const time = z.coerce.number().int().nonnegative().optional();
-const logQuery = z.strictObject({
+export const logQuery = z.strictObject({
 	startMs: time.describe("Inclusive, milliseconds since the epoch"),
 	endMs: time.describe("Exclusive"),
 	limit: z.coerce.number().int().min(0).max(10_000).default(1000).describe("Lines, from the end of the range"),
 	stream: z.string().max(512).optional(),
 	follow: z.stringbool().default(false).describe("Go on with lines as they come, until the client leaves"),
 });
-type LogQuery = z.output<typeof logQuery>;
+export type LogQuery = z.output<typeof logQuery>;
 
 export function logRoutes(deps: ApiDeps): Route[] {
 	return [
@@ -26,13 +26,33 @@ export function logRoutes(deps: ApiDeps): Route[] {
 			params: { name: functionNameSchema },
 			query: logQuery,
 			answer: { kind: "stream", component: "LogStreamLine" },
-			handle: (call) => (call.query.follow ? follow(deps, call) : read(deps, call)),
+			handle: (call) => sendLogs(deps, deps.functions.get(call.params.name!).configuration.logGroup, call),
+		}),
+		route({
+			id: "readLogGroup",
+			method: "GET",
+			path: "/logs",
+			summary: "Any group's log lines in time order, such as the gateway's access log /slipway/gateway/access",
+			query: logQuery.extend({
+				group: z
+					.string()
+					.min(1)
+					.max(512)
+					.regex(/^[\w./#-]+$/)
+					.describe("Log group"),
+			}),
+			answer: { kind: "stream", component: "LogStreamLine" },
+			handle: (call) => sendLogs(deps, call.query.group, call),
 		}),
 	];
 }
 
-async function read(deps: ApiDeps, { params, query, response, gone }: Call<LogQuery, unknown>): Promise<void> {
-	const group = deps.functions.get(params.name!).configuration.logGroup;
+/** Of any group; one that nothing has been written to yet has no lines. */
+export function sendLogs(deps: ApiDeps, group: string, call: Call<LogQuery, unknown>): Promise<void> {
+	return call.query.follow ? follow(deps, group, call) : read(deps, group, call);
+}
+
+async function read(deps: ApiDeps, group: string, { query, response, gone }: Call<LogQuery, unknown>): Promise<void> {
 	const events = await stored(deps, group, query);
 	const writer = new NdjsonWriter(response, gone);
 	for (const event of events) await writer.write({ type: "log", ...event });
@@ -40,8 +60,7 @@ async function read(deps: ApiDeps, { params, query, response, gone }: Call<LogQu
 }
 
 /** The backlog is read after the live stream has begun, so that no line falls between; one that is in both is sent once. */
-async function follow(deps: ApiDeps, { params, query, response, gone }: Call<LogQuery, unknown>): Promise<void> {
-	const group = deps.functions.get(params.name!).configuration.logGroup;
+async function follow(deps: ApiDeps, group: string, { query, response, gone }: Call<LogQuery, unknown>): Promise<void> {
 	const ended = new AbortController();
 	const signal = AbortSignal.any([gone, deps.closing, ended.signal]);
 	const live = deps.logs.follow(group, { stream: query.stream, signal })[Symbol.asyncIterator]();
@@ -72,7 +91,7 @@ function keyOf({ timestamp, stream, message }: StoredLogEvent): string {
 	return `${timestamp} ${stream} ${message}`;
 }
 
-/** A function that has not written yet has no group; that is no error here. */
+/** What has not written yet has no group; that is no error here. */
 async function stored(deps: ApiDeps, group: string, query: LogQuery): Promise<StoredLogEvent[]> {
 	if (query.limit === 0) return [];
 	const { startMs, endMs, limit, stream } = query;

@@ -8,8 +8,10 @@ import { randomIds } from "../../base/ids.ts";
 import { silentLog } from "../../base/log.ts";
 import type { FunctionRevision } from "../../core/invocation/function-contract.ts";
 import { Meter } from "../../engine/dispatch/meter.ts";
+import { newCounters, serviceCounters } from "../gateway/counters.ts";
 import { apiFront } from "./api.ts";
 import { fakeApiDeps } from "./fake-engine.ts";
+import { fakeWorkloads } from "./fake-workloads.ts";
 import type { ApiDeps } from "./ports.ts";
 
 async function served(context: TestContext, more: Partial<ApiDeps> = {}) {
@@ -120,4 +122,37 @@ test("Thousands of functions are written in parts, and whole", async (context) =
 	const { call } = await served(context, { meter });
 	const found = samples(await (await call("/metrics")).text());
 	assert.equal([...found.keys()].filter((name) => name.startsWith("slipway_function_invocations_total")).length, 2000);
+});
+
+test("The gateway's requests by service and class, and each revision's instances", async (context) => {
+	const workloads = await fakeWorkloads();
+	context.after(() => workloads[Symbol.asyncDispose]());
+	const counters = newCounters();
+	const shop = serviceCounters(counters, "default", "shop");
+	shop.requests["2xx"] = 5;
+	shop.cold = 1;
+	shop.waitedMs = 1500;
+	counters.requests["2xx"] = 7;
+	counters.failures["queue-full"] = 3;
+	const spec = { template: { spec: { containers: [{ image: "shop:1" }] } } };
+	const manifest = { apiVersion: "serving.knative.dev/v1", kind: "Service", metadata: { name: "shop" }, spec };
+	await workloads.services.apply("default", manifest, { user: "me" });
+	const { call } = await served(context, { workloads: { ...workloads, gateway: counters } });
+	let found = new Map<string, number>();
+	const labels = 'namespace="default",service="shop"';
+	for (
+		let tries = 0;
+		tries < 100 && !found.get(`slipway_revision_instances{${labels},revision="shop-00001"}`);
+		tries++
+	) {
+		found = samples(await (await call("/metrics")).text());
+		await new Promise((resolve) => setTimeout(resolve, 10));
+	}
+	assert.equal(found.get(`slipway_revision_instances{${labels},revision="shop-00001"}`), 1);
+	assert.equal(found.get(`slipway_revision_waiting_requests{${labels},revision="shop-00001"}`), 0);
+	assert.equal(found.get(`slipway_gateway_requests_total{${labels},code="2xx"}`), 5);
+	assert.equal(found.get('slipway_gateway_requests_total{namespace="",service="",code="2xx"}'), 2);
+	assert.equal(found.get('slipway_gateway_failures_total{cause="queue-full"}'), 3);
+	assert.equal(found.get(`slipway_service_cold_requests_total{${labels}}`), 1);
+	assert.equal(found.get(`slipway_service_wait_seconds_total{${labels}}`), 1.5);
 });

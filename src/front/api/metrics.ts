@@ -8,6 +8,7 @@ import { roomIn } from "../streamed-answer.ts";
 import { contentTypes, formatFor, MetricText } from "./metric-text.ts";
 import type { ApiDeps } from "./ports.ts";
 import { type Call, type Route, route } from "./route.ts";
+import { workloadMetrics } from "./workload-metrics.ts";
 
 /** Functions that are written in one turn of the event loop: a millisecond's work. */
 const functionsATurn = 50;
@@ -54,6 +55,7 @@ async function answer(deps: ApiDeps, { request, response, gone }: Call<unknown, 
 	response.writeHead(200, { "content-type": contentTypes[format] });
 	const text = new MetricText(format);
 	daemonMetrics(text, deps);
+	if (deps.workloads) workloadMetrics(text, deps.workloads);
 	for await (const part of functionMetrics(text, deps)) {
 		if (gone.aborted) return;
 		await write(response, part);

@@ -48,3 +48,15 @@ export function throttled<T extends { done: number; total: number }>(
 		pass(report);
 	};
 }
+
+/** One line for each item, until the source ends or its own signal ends it. */
+export async function writeAll<T>(
+	response: ServerResponse,
+	gone: AbortSignal,
+	items: AsyncIterable<T>,
+	line: (item: T) => object,
+): Promise<void> {
+	const writer = new NdjsonWriter(response, gone);
+	for await (const item of items) await writer.write(line(item));
+	writer.end();
+}

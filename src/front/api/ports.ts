@@ -8,7 +8,14 @@ import type { LogStore } from "../../core/log/log-store.ts";
 import type { Dispatcher } from "../../engine/dispatch/dispatch.ts";
 import type { Meter } from "../../engine/dispatch/meter.ts";
 import type { Functions } from "../../engine/functions/functions.ts";
+import type { GatewayRoutes } from "../../engine/gateway-routes/gateway-routes.ts";
 import type { ImageDetail, ImageSummary, ImportOptions, PullOptions } from "../../engine/images/types.ts";
+import type { JobUseCases, WorkerUseCases } from "../../engine/jobs/types.ts";
+import type { ServiceServing } from "../../engine/services/ports.ts";
+import type { Services } from "../../engine/services/services.ts";
+import type { ServiceUseCases } from "../../engine/services/types.ts";
+import type { Serving } from "../../engine/serving/serving.ts";
+import type { GatewayCounters } from "../gateway/counters.ts";
 
 /** The daemon's own process. */
 export interface ProcessUsage {
@@ -31,6 +38,30 @@ export interface ApiImages {
 	pull(reference: string, options?: PullOptions): Promise<{ reference: string; digest: Digest }>;
 }
 
+/** The adapters' `Certificates` fits. */
+export interface ApiCertificates {
+	state(host: string): { untilMs?: number; problem?: string; retryAtMs?: number } | undefined;
+	/** Made when it is first asked for. */
+	authority: { readonly certificatePath: string; certificate(): Promise<string>; instructions(): Promise<string> };
+}
+
+/** What runs containers that are no functions. */
+export interface ApiWorkloads {
+	services: Omit<ServiceUseCases, "routing"> & Pick<Services, "progress">;
+	/** What each revision does now. */
+	serving: Pick<ServiceServing, "status" | "usage"> & Pick<Serving, "instances" | "stopIdle">;
+	jobs: JobUseCases;
+	workers: WorkerUseCases;
+	gatewayRoutes: Pick<
+		GatewayRoutes,
+		"apply" | "get" | "list" | "delete" | "applyDomain" | "getDomain" | "listDomains" | "deleteDomain"
+	>;
+	certificates: ApiCertificates;
+	/** For the metrics: revisions that are served, and the gateway's requests. */
+	pools: Pick<Serving, "revisions" | "scale" | "usage">;
+	gateway: Readonly<GatewayCounters>;
+}
+
 export interface ApiDeps {
 	token: string;
 	version: string;
@@ -42,6 +73,8 @@ export interface ApiDeps {
 	/** Undefined where no spans are sent. */
 	spans?: (() => { exported: number; dropped: number }) | undefined;
 	images: ApiImages;
+	/** Without them their operations are not there. */
+	workloads?: ApiWorkloads | undefined;
 	logs: Pick<LogStore, "read" | "follow">;
 	status: () => Status;
 	/** For functions created without one. */

@@ -1,0 +1,3 @@
+import { workloadLogs } from "./workload-verbs.ts";
+
+export const verb = workloadLogs("jobs", "job", "EXECUTION/TASK/ATTEMPT[/CONTAINER]");

@@ -1,0 +1,3 @@
+import { workloadLogs } from "./workload-verbs.ts";
+
+export const verb = workloadLogs("services", "service", "REVISION/INSTANCE[/CONTAINER]");
