@@ -9,7 +9,7 @@ import type { LockRecord } from "../client/local.ts";
 import type { Config } from "./config/config.ts";
 import { loadSecrets, type Secrets } from "./config/secrets.ts";
 import { trimWhenIdle } from "./idle-memory.ts";
-import { type Front, type Fronts, type Listener, startListener } from "./listener.ts";
+import { type Front, type Fronts, type Listener, type ListenerOptions, startListener } from "./listener.ts";
 import { takeLock } from "./lock.ts";
 
 /** Everything behind the port. Made by wiring.ts; tests bring their own. */
@@ -17,11 +17,14 @@ export interface System extends AsyncDisposable {
 	readonly fronts: Fronts;
 	/** "crun 1.8.1" */
 	readonly runtime: string;
-	/**
-	 * Removes what an earlier process left on the machine, and has ready again what that one was asked to keep ready; before
-	 * anything is served. Returns how many things it removed.
-	 */
-	recover(): Promise<number>;
+	/** Things of an earlier process that were removed from the machine. */
+	readonly reaped: number;
+	/** Has ready again what an earlier process was asked to keep ready or running; before anything is served. */
+	resume(): void;
+	/** Answers to an ACME server's challenges (RFC 8555, 8.3). */
+	readonly challenge?: ListenerOptions["challenge"];
+	/** Of services and own domains, for the gateway's TLS port. */
+	readonly certificateFor?: NonNullable<ListenerOptions["tls"]>["certificateFor"];
 }
 
 export interface WireInput {
@@ -31,6 +34,8 @@ export interface WireInput {
 	/** `host:port` as clients of this machine write it in image references. */
 	registryHost: string;
 	url: string;
+	/** The same for services' clients: of the gateway's own port, where it has one. */
+	gatewayUrl: string;
 	startedMs: number;
 	version: string;
 	/** Aborted when the daemon begins to stop: streams without an end must end then. */
@@ -69,14 +74,16 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 	const lifetime = new Lifetime();
 	try {
 		const closing = new AbortController();
-		const { listener, system, secrets } = await start(options, lifetime, closing.signal);
+		const { listener, gateways, system, secrets } = await start(options, lifetime, closing.signal);
 		let stopped: Promise<void> | undefined;
 		const stop = async (hurry: AbortSignal | undefined) => {
 			closing.abort();
 			const { drainMs } = options.config;
 			log.info("Stopping", { openRequests: listener.openRequests, drainMs });
 			const limit = AbortSignal.timeout(drainMs);
-			const cut = await listener.close(hurry ? AbortSignal.any([limit, hurry]) : limit);
+			const signal = hurry ? AbortSignal.any([limit, hurry]) : limit;
+			const counts = await Promise.all([listener, ...gateways].map((each) => each.close(signal)));
+			const cut = counts.reduce((sum, count) => sum + count, 0);
 			if (cut > 0) log.warn("Requests were cut off", { requests: cut });
 			await lifetime[Symbol.asyncDispose]();
 			log.info("Stopped");
@@ -124,15 +131,47 @@ async function start(options: DaemonOptions, lifetime: Lifetime, closing: AbortS
 		log,
 	});
 	lifetime.defer(() => listener.close(AbortSignal.abort()));
-	const input = wireInput(options, secrets, listener, record, closing);
+	const gateways = await startGatewayListeners(options, () => serving, closing, lifetime);
+	const gatewayUrl = gateways.at(-1)?.url ?? listener.url;
+	const input = { ...wireInput(options, secrets, listener, record, closing), gatewayUrl };
 	const system = lifetime.use(await options.wire(input));
-	const reaped = await system.recover();
+	const { reaped } = system;
 	if (reaped > 0) log.info("Removed what an earlier daemon left", { reaped });
+	system.resume();
 	serving = system;
 	lifetime.use(trimWhenIdle(clock, () => listener.requests));
 	lock.update({ ...record, address: listener.address, url: listener.url, accountId: input.accountId });
 	log.info("Ready", { address: listener.address, home: config.home, runtime: system.runtime, version });
-	return { listener, system, secrets };
+	return { listener, gateways, system, secrets };
+}
+
+/** The ports for services alone, as far as they are asked for; the one whose URL services have is the last. */
+async function startGatewayListeners(
+	{ config: { gateway }, log }: DaemonOptions,
+	current: () => System | undefined,
+	closing: AbortSignal,
+	lifetime: Lifetime,
+): Promise<Listener[]> {
+	const common = {
+		fronts: frontsWhenReady(() => current()?.fronts),
+		gatewayOnly: true,
+		challenge: (host: string, token: string) => current()?.challenge?.(host, token),
+		ready: () => current() !== undefined && !closing.aborted,
+		log,
+	};
+	const listeners: Listener[] = [];
+	const start = async (options: Pick<ListenerOptions, "listen" | "tls">) => {
+		const listener = await startListener({ ...common, ...options });
+		lifetime.defer(() => listener.close(AbortSignal.abort()));
+		listeners.push(listener);
+	};
+	if (gateway.listen) await start({ listen: gateway.listen });
+	if (gateway.tlsListen)
+		await start({
+			listen: gateway.tlsListen,
+			tls: { certificateFor: (servername) => current()?.certificateFor?.(servername) },
+		});
+	return listeners;
 }
 
 function wireInput(
@@ -141,7 +180,7 @@ function wireInput(
 	listener: Listener,
 	record: LockRecord,
 	closing: AbortSignal,
-): WireInput {
+): Omit<WireInput, "gatewayUrl"> {
 	return {
 		config,
 		secrets,
@@ -159,12 +198,26 @@ function wireInput(
 
 function frontsWhenReady(current: () => Fronts | undefined): Fronts {
 	const when =
-		(name: keyof Fronts): Front =>
+		(name: "aws" | "registry" | "api" | "functionUrl"): Front =>
 		(request, response) => {
 			const fronts = current();
 			if (fronts) return fronts[name](request, response);
 			response.writeHead(503, { "retry-after": "1", "content-type": "application/json" });
 			response.end('{"error":"The daemon is starting"}\n');
 		};
-	return { aws: when("aws"), registry: when("registry"), api: when("api"), functionUrl: when("functionUrl") };
+	return {
+		aws: when("aws"),
+		registry: when("registry"),
+		api: when("api"),
+		functionUrl: when("functionUrl"),
+		get knative() {
+			return current()?.knative;
+		},
+		get identity() {
+			return current()?.identity;
+		},
+		get gateway() {
+			return current()?.gateway;
+		},
+	};
 }

@@ -35,7 +35,8 @@ export const fakeWire: Wire = async (input): Promise<System> => {
 				}),
 			}),
 		},
-		recover: async () => 0,
+		reaped: 0,
+		resume: () => {},
 		[Symbol.asyncDispose]: async () => log.info("Disposed"),
 	};
 };

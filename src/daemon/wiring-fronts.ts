@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import type { Invoke } from "../engine/dispatch/traced-dispatcher.ts";
+import { servingPools } from "../engine/services/serving-pools.ts";
 import { apiFront } from "../front/api/api.ts";
-import type { ApiDeps } from "../front/api/ports.ts";
+import type { ApiDeps, ApiWorkloads } from "../front/api/ports.ts";
 import { createAwsFront } from "../front/aws/front.ts";
 import type { Principal } from "../front/aws/service.ts";
 import { ecrService } from "../front/aws/services/ecr.ts";
@@ -9,24 +10,25 @@ import { lambdaService } from "../front/aws/services/lambda/service.ts";
 import { logsService } from "../front/aws/services/logs/service.ts";
 import { stsService } from "../front/aws/services/sts.ts";
 import { createFunctionUrlFront } from "../front/function-url/function-url-front.ts";
+import { createKnativeFront } from "../front/knative/knative-front.ts";
 import { createRegistryFront } from "../front/registry/registry-front.ts";
 import { temporaryFolder, type WireInput } from "./daemon.ts";
 import type { Fronts } from "./listener.ts";
 import { registryAccess, sameSecret } from "./registry-access.ts";
 import type { Spans } from "./spans.ts";
-import type { Engine, Storage } from "./wiring.ts";
+import type { Engine } from "./wiring-engine.ts";
+import type { Gateway } from "./wiring-gateway.ts";
+import type { Storage } from "./wiring-storage.ts";
 
 /** The protocols that clients speak, over one engine. */
 export function makeFronts(
 	input: WireInput,
 	storage: Storage,
 	engine: Engine,
-	runtime: string,
-	spans: Spans | undefined,
+	gateway: Gateway,
+	{ runtime, invoke, spans }: { runtime: string; invoke: Invoke; spans: Spans | undefined },
 ): Fronts {
 	const { credentials } = input.secrets;
-	const direct: Invoke = (name, request) => engine.dispatcher.invoke(name, request);
-	const invoke = spans ? spans.record(direct) : direct;
 	const registry = createRegistryFront({
 		blobs: storage.blobs,
 		repositories: storage.store.repositories,
@@ -39,9 +41,65 @@ export function makeFronts(
 	return {
 		aws: awsFront(input, storage, engine, invoke),
 		registry,
-		api: apiFront(apiDeps(input, storage, engine, runtime, invoke, spans)),
+		api: apiFront({
+			...apiDeps(input, storage, engine, runtime, invoke, spans),
+			workloads: apiWorkloads(engine, gateway),
+		}),
 		functionUrl: functionUrlFront(input, engine, invoke),
+		knative: knativeFront(input, engine),
+		gateway: gateway.front,
+		identity: identityFront(input, engine),
 	};
+}
+
+function apiWorkloads({ workloads }: Engine, { front, routes, certificates }: Gateway): ApiWorkloads {
+	const { services, serving, jobs, workers } = workloads;
+	return {
+		services,
+		serving: {
+			...servingPools(serving),
+			instances: () => serving.instances(),
+			stopIdle: (service) => serving.stopIdle(service),
+		},
+		jobs,
+		workers,
+		gatewayRoutes: routes,
+		certificates,
+		pools: serving,
+		gateway: front.counters,
+	};
+}
+
+/** What verifies identity tokens of the metadata server: open to everybody, as it is public by its nature (OpenID Connect Discovery 1.0, 4). */
+function identityFront({ url }: WireInput, { workloads }: Engine): Fronts["identity"] {
+	return async (request, response) => {
+		const path = (request.url ?? "").replace(/\?.*/s, "");
+		const isRead = request.method === "GET" || request.method === "HEAD";
+		const document = isRead ? await workloads.tokens.answer(path, url) : { error: "Only GET and HEAD are served here" };
+		const text = `${JSON.stringify(document)}\n`;
+		const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(text) };
+		response.writeHead(isRead ? 200 : 405, isRead ? headers : { ...headers, allow: "GET, HEAD" });
+		response.end(text);
+	};
+}
+
+/** Whoever has the native API's token, by itself or as a password (kubectl and client-go take none over plain HTTP, but in a URL). */
+function knativeFront(input: WireInput, { workloads }: Engine): Fronts["knative"] {
+	const { clock, log, version, closing } = input;
+	const { token } = input.secrets.credentials;
+	const front = createKnativeFront({
+		services: workloads.services,
+		authenticate: (credential) => {
+			const [user, secret] =
+				credential.kind === "bearer" ? ["slipway", credential.token] : [credential.user, credential.password];
+			return sameSecret(secret, token) ? { user } : undefined;
+		},
+		clock,
+		log,
+		version,
+		closing,
+	});
+	return (request, response) => front.handle(request, response);
 }
 
 function awsFront(input: WireInput, { blobs, store, logs }: Storage, engine: Engine, invoke: Invoke): Fronts["aws"] {

@@ -3,13 +3,13 @@ import { isIP } from "node:net";
 import { SlipwayError } from "../../base/error.ts";
 import type { LogLevel } from "../../base/log.ts";
 import { defaultHome } from "../../client/local.ts";
-import { parseEnvironment } from "./env.ts";
+import { parseEnvironment, variables } from "./env.ts";
 import { parseTracing, type TracingConfig } from "./tracing.ts";
 
 export interface Config {
 	/** Absolute path of the one folder that holds all state. */
 	home: string;
-	listen: { host: string; port: number };
+	listen: Address;
 	/** PEM files. */
 	tls: { certPath: string; keyPath: string } | undefined;
 	region: string;
@@ -32,6 +32,14 @@ export interface Config {
 	logMaxBytes: number;
 	runtime: "auto" | "crun" | "runc";
 	egress: boolean;
+	/** Lower case; the first is that of URLs. */
+	domains: readonly string[];
+	/** Where services and routes answer, besides `listen`. */
+	gateway: { listen: Address | undefined; tlsListen: Address | undefined };
+	acme: { email: string | undefined; directory: string; caPath: string | undefined };
+	/** Of our loopback. */
+	hostPorts: readonly number[];
+	project: string;
 	drainMs: number;
 	layers: { maxBytes: number; maxEntries: number; maxRatio: number };
 	importMaxBytes: number;
@@ -40,6 +48,11 @@ export interface Config {
 	tracing: TracingConfig | undefined;
 	/** Sentences for the log. */
 	warnings: readonly string[];
+}
+
+export interface Address {
+	host: string;
+	port: number;
 }
 
 /** What the defaults depend on. */
@@ -96,6 +109,15 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, m
 		logMaxBytes: values.SLIPWAY_LOG_MAX_SIZE ?? 10 * MiB,
 		runtime: values.SLIPWAY_RUNTIME ?? "auto",
 		egress: values.SLIPWAY_EGRESS ?? true,
+		domains: values.SLIPWAY_DOMAINS ?? ["localhost"],
+		gateway: { listen: values.SLIPWAY_GATEWAY_LISTEN, tlsListen: values.SLIPWAY_GATEWAY_TLS_LISTEN },
+		acme: {
+			email: values.SLIPWAY_ACME_EMAIL,
+			directory: values.SLIPWAY_ACME_DIRECTORY ?? variables.SLIPWAY_ACME_DIRECTORY.default,
+			caPath: values.SLIPWAY_ACME_CA,
+		},
+		hostPorts: values.SLIPWAY_HOST_PORTS ?? [],
+		project: values.SLIPWAY_PROJECT ?? "slipway",
 		drainMs: (values.SLIPWAY_DRAIN_TIMEOUT ?? 30) * 1000,
 		layers: {
 			maxBytes: values.SLIPWAY_LAYER_MAX_SIZE ?? 10 * GiB,

@@ -59,6 +59,25 @@ const hosts = z.string().transform((text, context) => {
 	return z.NEVER;
 });
 
+const domains = z.string().transform((text, context) => {
+	const list = text.split(",").map((domain) => domain.trim().toLowerCase());
+	const label = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?";
+	if (list.every((domain) => new RegExp(`^${label}(\\.${label})*$`).test(domain))) return list;
+	context.addIssue("must be domain names separated by commas, such as localhost,apps.example.com");
+	return z.NEVER;
+});
+
+const ports = z.string().transform((text, context) => {
+	const list = text.split(",").map((port) => Number(port.trim()));
+	if (list.length <= 32 && list.every((port) => Number.isInteger(port) && port > 0 && port <= 65_535)) return list;
+	context.addIssue("must be at most 32 port numbers separated by commas, such as 5432,6379");
+	return z.NEVER;
+});
+
+const projectId = z.string().regex(/^[a-z][a-z0-9-]{4,28}[a-z0-9]$/, "must be 6 to 30 letters, digits and hyphens");
+const url = z.url({ protocol: /^https?$/, error: "must be an http or https URL" });
+const email = z.email({ error: "must be an e-mail address" });
+
 const GiB = 2 ** 30;
 const day = 86_400;
 
@@ -171,6 +190,48 @@ export const variables = {
 		schema: z.enum(["auto", "crun", "runc"], "must be auto, crun or runc"),
 		default: "auto",
 		description: "Program that runs containers; auto takes the first that starts one here, crun before runc",
+	},
+	SLIPWAY_DOMAINS: {
+		schema: domains,
+		default: "localhost",
+		description:
+			"Domains below which services have their names (NAME.localhost), separated by commas; URLs are made with the first",
+	},
+	SLIPWAY_GATEWAY_LISTEN: {
+		schema: listen,
+		default: "none",
+		description:
+			"Further address and port that answers for services and routes alone, without TLS; port 80 also answers ACME challenges",
+	},
+	SLIPWAY_GATEWAY_TLS_LISTEN: {
+		schema: listen,
+		default: "none",
+		description: "Further address and port that answers for services and routes alone, with TLS and HTTP/2",
+	},
+	SLIPWAY_ACME_EMAIL: {
+		schema: email,
+		default: "none",
+		description: "Account that certificates of own domains are asked for with (`slipway domain add --tls acme`)",
+	},
+	SLIPWAY_ACME_DIRECTORY: {
+		schema: url,
+		default: "https://acme-v02.api.letsencrypt.org/directory",
+		description: "Directory of the certificate authority that speaks ACME",
+	},
+	SLIPWAY_ACME_CA: {
+		schema: file,
+		default: "none",
+		description: "PEM file of what that authority's own server is trusted by, where it is no public one",
+	},
+	SLIPWAY_HOST_PORTS: {
+		schema: ports,
+		default: "none",
+		description: "Ports of this machine's loopback that containers reach as host.internal:PORT; none unless named here",
+	},
+	SLIPWAY_PROJECT: {
+		schema: projectId,
+		default: "slipway",
+		description: "Project id that the metadata server tells",
 	},
 	SLIPWAY_EGRESS: { schema: flag, default: "1", description: "Whether functions may reach the outside network" },
 	SLIPWAY_DRAIN_TIMEOUT: {
