@@ -1,13 +1,13 @@
 /** What functions and idle sandboxes cost in memory. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readExample } from "../tools/examples.ts";
 import type { LocalDaemon } from "../tools/local-daemon.ts";
+import { kiloBytes, residentMegabytes } from "./memory.ts";
 import { startIdleNode } from "./plain-processes.ts";
 import { type Figure, figure } from "./result.ts";
 import { mustBeGood, pushStaticImage, SlipwayClient } from "./slipway-client.ts";
@@ -19,14 +19,6 @@ const manyFunctions = 1_000;
 export const idleSandboxes = 200;
 const creators = 8;
 const node = "Node alone, listening";
-
-async function kiloBytes(file: string, field: string): Promise<number> {
-	return Number(new RegExp(`^${field}:\\s+(\\d+)`, "m").exec(await readFile(file, "utf8"))?.[1] ?? Number.NaN);
-}
-
-async function residentMegabytes(pid: number): Promise<number> {
-	return ((await kiloBytes(`/proc/${pid}/status`, "VmRSS")) * 1024) / 1e6;
-}
 
 const available = () => kiloBytes("/proc/meminfo", "MemAvailable");
 

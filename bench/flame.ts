@@ -3,11 +3,11 @@
  * samples the daemon's main thread through V8's inspector. Prints a table; writes a flame graph.
  */
 import { writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { startDaemon } from "../tools/local-daemon.ts";
 import { formatTable } from "../tools/table.ts";
+import { freePort } from "./bench-service.ts";
 import { areaOf, type CpuProfile, type Frame, frameTree, functionTimes } from "./cpu-profile.ts";
 import { flameSvg } from "./flame-svg.ts";
 import { Inspector } from "./inspector.ts";
@@ -21,15 +21,6 @@ const signedEach = 100;
 /** Microseconds between samples. */
 const intervalUs = 200;
 const shownFunctions = 40;
-
-async function freePort(): Promise<number> {
-	const server = createServer().listen(0, "127.0.0.1");
-	await new Promise((resolve) => server.once("listening", resolve));
-	const address = server.address();
-	server.close();
-	if (address === null || typeof address === "string") throw new Error("A server on a port has one");
-	return address.port;
-}
 
 /** Keeps every client busy; returns the number of invocations. */
 async function load(connections: SlipwayClient[], requests: Buffer[], seconds: number): Promise<number> {

@@ -116,3 +116,8 @@ export function plainRequest(path: string, body: string): Buffer {
 	const length = Buffer.byteLength(body);
 	return Buffer.from(`POST ${path} HTTP/1.1\r\nhost: baseline\r\ncontent-length: ${length}\r\n\r\n${body}`);
 }
+
+/** `host` as the Host header has it. */
+export function getRequest(host: string, path = "/"): Buffer {
+	return Buffer.from(`GET ${path} HTTP/1.1\r\nhost: ${host}\r\n\r\n`);
+}

@@ -16,9 +16,13 @@ import { coldFirst } from "./cold-first.ts";
 import { createLarge, oneGigabyte, tenGigabytes } from "./create.ts";
 import { density, idleSandboxes } from "./density.ts";
 import { freezeAndThaw, frozenInvocation } from "./freeze.ts";
+import { gatewayAdded, gatewayThroughput } from "./gateway.ts";
+import { gatewayStream, gatewayWebSockets } from "./gateway-memory.ts";
 import { inPrivateRun } from "./private-run.ts";
 import { type Figure, type Report, rowsOf } from "./result.ts";
 import type { RunOptions } from "./run-options.ts";
+import { scaleLag } from "./scale-lag.ts";
+import { serviceCold } from "./service-cold.ts";
 import { streaming } from "./streaming.ts";
 import { unpack } from "./unpack.ts";
 import { throughput, warm } from "./warm.ts";
@@ -57,6 +61,12 @@ const measures: Measure[] = [
 	{ keys: ["warm"], run: withDaemon(warm) },
 	{ keys: ["warm.throughput"], run: withDaemon(throughput) },
 	{ keys: ["stream.first", "stream.rate"], run: withDaemon(streaming) },
+	{ keys: ["service.cold"], run: withDaemon(serviceCold) },
+	{ keys: ["gateway.added"], run: withDaemon(gatewayAdded) },
+	{ keys: ["gateway.throughput"], run: withDaemon(gatewayThroughput) },
+	{ keys: ["gateway.stream", "gateway.stream.memory"], run: withDaemon(gatewayStream) },
+	{ keys: ["gateway.websockets"], run: withDaemon(gatewayWebSockets) },
+	{ keys: ["scale.lag"], run: withDaemon(scaleLag) },
 	{ keys: ["burst.one_function_100"], run: withDaemon(oneFunction, roomForIdle) },
 	{ keys: ["burst.fifty_functions", "burst.fifty_functions.static"], run: withDaemon(fiftyFunctions, roomForIdle) },
 	{

@@ -13,6 +13,7 @@ export async function endProcess(child: ChildProcess): Promise<void> {
 
 export interface PlainServer extends AsyncDisposable {
 	url: string;
+	pid: number;
 }
 
 /** plain-broker.ts with `count` instances of the static example. */
@@ -28,6 +29,7 @@ export async function startServer(file: string, words: string[]): Promise<PlainS
 	const [line] = (await once(child.stdout as NonNullable<typeof child.stdout>, "data")) as [Buffer];
 	return {
 		url: `http://127.0.0.1:${String(line).trim()}`,
+		pid: child.pid as number,
 		[Symbol.asyncDispose]: () => endProcess(child),
 	};
 }

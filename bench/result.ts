@@ -9,7 +9,11 @@ export interface Summary {
 }
 
 /** Measured in the same run as the figure and in turns with it, or not at all, with the reason. */
-export type Baseline = (Summary & { /** The figure's p50 by this one's. */ ratio: number }) | { missing: string };
+export type Baseline =
+	| (Summary & {
+			/** The figure's p50 by this one's; none to speak of when one of them is not above zero. */ ratio?: number;
+	  })
+	| { missing: string };
 
 export interface PromiseKept {
 	text: string;
@@ -19,7 +23,7 @@ export interface PromiseKept {
 /** One figure with what it was measured beside. */
 export interface Figure extends Summary {
 	name: string;
-	unit: "ms" | "s" | "invocations/s" | "sandboxes/s" | "MB" | "kB" | "MB/s";
+	unit: "ms" | "s" | "invocations/s" | "requests/s" | "sandboxes/s" | "MB" | "kB" | "MB/s";
 	baseline: Record<string, Baseline>;
 	promises: PromiseKept[];
 	/** What has to be known to read the number: how it was measured, and parts of it that were measured too. */
@@ -70,7 +74,8 @@ export function figure(options: {
 		if (typeof values === "string") baseline[title] = { missing: values };
 		else {
 			const other = summarize(values);
-			baseline[title] = { ...other, ratio: summary.p50 / other.p50 };
+			const ratio = summary.p50 > 0 && other.p50 > 0 ? { ratio: summary.p50 / other.p50 } : {};
+			baseline[title] = { ...other, ...ratio };
 		}
 	}
 	const of = (title: string) => {
@@ -95,7 +100,8 @@ export function digits(value: number): string {
 
 function formatBaseline(title: string, baseline: Baseline): string {
 	if ("missing" in baseline) return `${title}: not measured, ${baseline.missing}`;
-	return `${title}: ${digits(baseline.p50)} (${digits(baseline.ratio)} ×)`;
+	const ratio = baseline.ratio === undefined ? "" : ` (${digits(baseline.ratio)} ×)`;
+	return `${title}: ${digits(baseline.p50)}${ratio}`;
 }
 
 export const columns = [

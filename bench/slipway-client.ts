@@ -19,6 +19,10 @@ export interface SandboxView {
 	memoryBytes?: number;
 }
 
+interface ServiceView {
+	status: { conditions: { type: string; status: string; message?: string }[] };
+}
+
 /** States in which the daemon works on a sandbox by itself. */
 const restless: ReadonlySet<string> = new Set(["creating", "initializing", "resetting", "draining"]);
 
@@ -79,17 +83,34 @@ export class SlipwayClient {
 
 	/** How many sandboxes of it stand ready before an event comes, from now on. */
 	async setSpares(name: string, spares: { created?: number; initialized?: number }): Promise<void> {
-		const { registry, credentials } = this.#daemon;
-		const body = JSON.stringify(spares);
-		const lines = [
-			`PUT /_slipway/functions/${name}/spares HTTP/1.1`,
-			`host: ${registry}`,
-			`authorization: Bearer ${credentials.token}`,
-			"content-type: application/json",
-			`content-length: ${body.length}`,
-		];
-		const answer = await this.send(Buffer.from(`${lines.join("\r\n")}\r\n\r\n${body}`));
-		if (answer.status !== 200) throw new Error(`Setting spares answered ${answer.status}: ${answer.body}`);
+		await this.#api("PUT", `/functions/${name}/spares`, spares);
+	}
+
+	/** Creates it in the profile "knative" and waits until it is ready; `annotations` are the revision template's. */
+	async createService(
+		name: string,
+		image: string,
+		options: { concurrency?: number; annotations?: Record<string, string> } = {},
+	): Promise<void> {
+		const { concurrency = 0, annotations = {} } = options;
+		const template = {
+			metadata: { annotations },
+			spec: { containerConcurrency: concurrency, containers: [{ image }] },
+		};
+		const manifest = { apiVersion: "serving.knative.dev/v1", kind: "Service", metadata: { name }, spec: { template } };
+		await this.#api("POST", "/services?profile=knative", manifest);
+		for (const until = performance.now() + activeTimeoutMs; performance.now() < until; await sleep(pollMs)) {
+			const { status } = await this.#api<ServiceView>("GET", `/services/default/${name}`);
+			const ready = status.conditions.find(({ type }) => type === "Ready");
+			if (ready?.status === "True") return;
+			if (ready?.status === "False") throw new Error(`The service ${name} failed: ${ready.message}`);
+		}
+		throw new Error(`The service ${name} did not become ready`);
+	}
+
+	/** Ends the service's instances, which have to be without a request: the next one is a cold start. Resolves with how many they were. */
+	async stopService(name: string): Promise<number> {
+		return (await this.#api<{ instances: number }>("POST", `/services/default/${name}/stop`)).instances;
 	}
 
 	async #untilReady(name: string, timeoutMs = activeTimeoutMs): Promise<void> {
@@ -104,15 +125,7 @@ export class SlipwayClient {
 	}
 
 	async sandboxes(): Promise<SandboxView[]> {
-		const { registry, credentials } = this.#daemon;
-		const lines = [
-			"GET /_slipway/sandboxes HTTP/1.1",
-			`host: ${registry}`,
-			`authorization: Bearer ${credentials.token}`,
-		];
-		const answer = await this.send(Buffer.from(`${lines.join("\r\n")}\r\n\r\n`));
-		if (answer.status !== 200) throw new Error(`The list of sandboxes answered ${answer.status}: ${answer.body}`);
-		return (JSON.parse(String(answer.body)) as { sandboxes: SandboxView[] }).sandboxes;
+		return (await this.#api<{ sandboxes: SandboxView[] }>("GET", "/sandboxes")).sandboxes;
 	}
 
 	/** Waits until the daemon makes and removes no sandbox, and the functions' sandboxes are as wanted. */
@@ -137,6 +150,22 @@ export class SlipwayClient {
 			before = now;
 		}
 		throw new Error("The daemon did not come to rest");
+	}
+
+	/** A call of the native API. */
+	async #api<T>(method: string, path: string, input?: object): Promise<T> {
+		const { registry, credentials } = this.#daemon;
+		const body = input === undefined ? "" : JSON.stringify(input);
+		const lines = [
+			`${method} /_slipway${path} HTTP/1.1`,
+			`host: ${registry}`,
+			`authorization: Bearer ${credentials.token}`,
+			"content-type: application/json",
+			`content-length: ${Buffer.byteLength(body)}`,
+		];
+		const answer = await this.send(Buffer.from(`${lines.join("\r\n")}\r\n\r\n${body}`));
+		if (answer.status !== 200) throw new Error(`${method} ${path} answered ${answer.status}: ${answer.body}`);
+		return JSON.parse(String(answer.body)) as T;
 	}
 
 	#sign(method: string, path: string, body: string, headers: Record<string, string> = {}): Buffer {
