@@ -27,6 +27,7 @@ const commands = {
 	busybox: "busybox-static",
 	mmdebstrap: "mmdebstrap",
 	curl: "curl",
+	wrk: "wrk",
 	gcc: "gcc",
 	pip3: "python3-pip",
 	aws: "awscli",

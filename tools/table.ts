@@ -22,3 +22,13 @@ export function quantile(values: number[], q: number): number {
 	const sorted = [...values].sort((a, b) => a - b);
 	return sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? Number.NaN;
 }
+
+/** "3.4", or a dash for what was not measured. */
+export function formatMs(value: number): string {
+	return Number.isNaN(value) ? "–" : value.toFixed(1);
+}
+
+export function formatBytes(bytes: number): string {
+	if (Number.isNaN(bytes)) return "–";
+	return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}

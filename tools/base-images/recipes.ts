@@ -24,7 +24,7 @@ const lambdaEnv = [
 ];
 const lambdaConfig = { Env: lambdaEnv, WorkingDir: "/var/task", Entrypoint: ["/lambda-entrypoint.sh"] };
 
-const nodePlatform = process.arch === "arm64" ? "arm64" : "x64";
+const nodePackage = `node-linux-${process.arch === "arm64" ? "arm64" : "x64"}@24.21.0`;
 
 export const recipes: Recipe[] = [
 	{
@@ -39,7 +39,7 @@ export const recipes: Recipe[] = [
 		folder: "node",
 		packages: ["ca-certificates", "libstdc++6"],
 		npm: {
-			NODE_ARCHIVE: `node-linux-${nodePlatform}@24.21.0`,
+			NODE_ARCHIVE: nodePackage,
 			RIC_ARCHIVE: "aws-lambda-ric@4.0.2",
 			STORE_ARCHIVE: "@aws/lambda-invoke-store@0.2.2",
 			ADDON_ARCHIVE: "node-addon-api@8.9.2",
@@ -57,5 +57,24 @@ export const recipes: Recipe[] = [
 		folder: "amazonlinux",
 		packages: ["ca-certificates", "curl", "jq", "tar", "gzip", "git", "unzip"],
 		config: { Env: [`PATH=${systemPath}`, "LANG=C.UTF-8"], Cmd: ["/bin/bash"] },
+	},
+	{
+		name: "debian:bookworm-slim",
+		folder: "debian-slim",
+		packages: ["ca-certificates"],
+		config: { Env: [`PATH=${systemPath}`], Cmd: ["bash"] },
+	},
+	{
+		name: "node:24-slim",
+		folder: "node-slim",
+		packages: ["ca-certificates", "libstdc++6"],
+		npm: { NODE_ARCHIVE: nodePackage },
+		config: { Env: [`PATH=${systemPath}`], Cmd: ["node"] },
+	},
+	{
+		name: "python:3.11-slim",
+		folder: "python-slim",
+		packages: ["ca-certificates", "python3", "python3-pip"],
+		config: { Env: [`PATH=${systemPath}`, "LANG=C.UTF-8"], Cmd: ["python3"] },
 	},
 ];
