@@ -6,6 +6,7 @@
  * for, before it looks for one itself. Ours finds it in a map of the namespace's own, by address and port: to add a listener is
  * one entry, microseconds, and no packet of a connection passes the program again.
  */
+import { systemCode } from "../../base/error.ts";
 import { bpf, close } from "../../base/syscall.ts";
 
 /** Link-local addresses, RFC 3927, section 2.1: none of them is anybody else's in a sandbox. */
@@ -142,6 +143,9 @@ function encode([operation, to, from, offset, value]: Instruction, at: number): 
 	return bytes;
 }
 
+/** The kernel gives up its check of a program while a signal waits for the thread (kernel/bpf/verifier.c); libbpf tries five times. */
+const LOAD_ATTEMPTS = 5;
+
 function load(program: Buffer): number {
 	// The helpers that it calls are there for programs of every licence.
 	const license = Buffer.from("Apache-2.0\0");
@@ -149,7 +153,12 @@ function load(program: Buffer): number {
 	attributes.writeUInt32LE(BPF_PROG_TYPE_SK_LOOKUP, 0);
 	attributes.writeUInt32LE(program.length / 8, 4);
 	attributes.writeUInt32LE(BPF_SK_LOOKUP, 68);
-	return bpf(BPF_PROG_LOAD, attributes, { 8: program, 16: license });
+	for (let attempt = 1; ; attempt++)
+		try {
+			return bpf(BPF_PROG_LOAD, attributes, { 8: program, 16: license });
+		} catch (error) {
+			if (systemCode(error) !== "EAGAIN" || attempt === LOAD_ATTEMPTS) throw error;
+		}
 }
 
 function words(...values: number[]): Buffer {
