@@ -73,21 +73,25 @@ describe("FsBlobStore", () => {
 		await store.beginUpload();
 	});
 
-	it("holds the event loop for less than 10 ms while it stores 256 MiB in huge buffers", async (t) => {
+	it("holds the event loop for a part of the time that hashing a huge buffer takes, while it stores four of them", async (t) => {
 		await using folder = await temporary();
 		const store = await FsBlobStore.open({ root: folder.root });
 		const part = Buffer.alloc(64 * 1024 * 1024, 7);
 		const digest = digestOf(Buffer.concat([part, part, part, part]));
 		const digestOf512 = digestOf(part, "sha512");
 		await store.put({ digest: digestOf("warm") }, chunks("warm"));
+		const before = process.threadCpuUsage();
+		digestOf(part);
+		const { user, system } = process.threadCpuUsage(before);
+		const hashingMs = (user + system) / 1000;
 		const ms = await longestTurn(async () => {
 			await store.put({ digest }, chunks2(part, 4));
 			const id = await store.beginUpload();
 			await store.append(id, 0, chunks2(part, 1));
 			await store.commitUpload(id, digestOf512); // another algorithm: hashed again, in a worker
 		});
-		t.diagnostic(`longest turn ${ms.toFixed(1)} ms`);
-		assert.ok(ms < 10, `a turn of the event loop took ${ms.toFixed(1)} ms`);
+		t.diagnostic(`longest turn ${ms.toFixed(1)} ms, hashing one of the buffers ${hashingMs.toFixed(1)} ms`);
+		assert.ok(ms < hashingMs / 2, `a turn of the event loop took ${ms.toFixed(1)} ms of ${hashingMs.toFixed(1)}`);
 	});
 });
 
