@@ -111,5 +111,5 @@ test("A look-up takes as long as its path, however many rules there are", (t) =>
 	const deep = table([routeOf(mixed)]);
 	const before = performance.now();
 	assert.equal(find(deep, `GET /${"a/".repeat(12)}other`), undefined);
-	assert(performance.now() - before < 100);
+	assert(performance.now() - before < 1000);
 });
