@@ -13,7 +13,7 @@ export const nginx = "nginx, one process";
 export const plainProxy = "plain Node proxy, no sandbox";
 const direct = "the same server bare, without a proxy";
 /** One instance that stays, whatever it gets. */
-export const oneInstance = { "autoscaling.knative.dev/min-scale": "1", "autoscaling.knative.dev/max-scale": "1" };
+const oneInstance = { "autoscaling.knative.dev/min-scale": "1", "autoscaling.knative.dev/max-scale": "1" };
 
 const warmUp = 1_000;
 const clients = 16;

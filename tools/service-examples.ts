@@ -47,7 +47,7 @@ export async function buildServiceExample(
 	await builder.build(example.folder, example.image);
 }
 
-export async function prepareService({ prepare, folder }: Pick<ServiceExample, "prepare" | "folder">): Promise<void> {
+async function prepareService({ prepare, folder }: Pick<ServiceExample, "prepare" | "folder">): Promise<void> {
 	if (prepare === "c") await run("gcc", [...cFlags, "-o", "server", "server.c"], { cwd: folder });
 	if (prepare === "go")
 		await run(await findGo(), ["build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", "main", "."], {

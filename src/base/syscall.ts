@@ -114,7 +114,6 @@ export function setns(fd: number, flags: number): void {
 export const CLONE_NEWNET = 0x40000000;
 /** Of what the thread starts from now on; the thread itself stays where it is (pid_namespaces(7)). */
 export const CLONE_NEWPID = 0x20000000;
-export const CLONE_FS = 0x200;
 
 const SYS_OPENAT2 = 437n;
 const O_PATH = 0o10000000n;

@@ -24,6 +24,21 @@ export const envOption = {
 	},
 } as const satisfies Verb["options"];
 
+export const commandOptions = {
+	command: {
+		type: "string",
+		multiple: true,
+		value: "WORD",
+		description: "Program in the place of the image's; repeatable",
+	},
+	args: {
+		type: "string",
+		multiple: true,
+		value: "WORD",
+		description: "Argument in the place of the image's; repeatable",
+	},
+} as const satisfies Verb["options"];
+
 export const volumeOption = {
 	volume: {
 		type: "string",

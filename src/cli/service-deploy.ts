@@ -3,7 +3,7 @@ import type { SlipwayClient } from "../client/client.ts";
 import type { ServiceView } from "../client/service-schema.ts";
 import { explainFailure } from "./deployment-failure.ts";
 import { paint } from "./format.ts";
-import { envOption, namespaceOf, namespaceOption, usage, volumeOption } from "./options.ts";
+import { commandOptions, envOption, namespaceOf, namespaceOption, usage, volumeOption } from "./options.ts";
 import { nameOfImage, serviceManifest } from "./service-manifest.ts";
 import { readyOf, untilReady } from "./service-progress.ts";
 import { describeTraffic } from "./traffic-change.ts";
@@ -40,18 +40,7 @@ export const verb: Verb = {
 			description: "Memory of an instance, such as 512Mi or 1Gi (512Mi)",
 		},
 		timeout: { type: "string", value: "TIME", description: "Of a request, up to 1h (5m)" },
-		command: {
-			type: "string",
-			multiple: true,
-			value: "WORD",
-			description: "Program in the place of the image's; repeatable",
-		},
-		args: {
-			type: "string",
-			multiple: true,
-			value: "WORD",
-			description: "Argument in the place of the image's; repeatable",
-		},
+		...commandOptions,
 		core: { type: "boolean", description: "A core service: one instance, which always runs" },
 		...volumeOption,
 		"no-traffic": { type: "boolean", description: "The new revision gets no requests but by its tag" },

@@ -1,6 +1,16 @@
 /** Manifests of jobs and workers: from a file, or from an image and options. */
 import { SlipwayError } from "../base/error.ts";
-import { envOption, listOf, mergePairs, namespaceOf, namespaceOption, pairsOf, usage, volumesOf } from "./options.ts";
+import {
+	commandOptions,
+	envOption,
+	listOf,
+	mergePairs,
+	namespaceOf,
+	namespaceOption,
+	pairsOf,
+	usage,
+	volumesOf,
+} from "./options.ts";
 import { referenceOf } from "./service-deploy.ts";
 import { nameOfImage } from "./service-manifest.ts";
 import { type Call, jsonOption, text, type Verb } from "./verb.ts";
@@ -11,18 +21,7 @@ export const deployOptions = {
 	...envOption,
 	cpu: { type: "string", value: "CPUS", description: "Such as 500m or 2 (1)" },
 	memory: { type: "string", short: "m", value: "BYTES", description: "Such as 512Mi or 1Gi (512Mi)" },
-	command: {
-		type: "string",
-		multiple: true,
-		value: "WORD",
-		description: "Program in the place of the image's; repeatable",
-	},
-	args: {
-		type: "string",
-		multiple: true,
-		value: "WORD",
-		description: "Argument in the place of the image's; repeatable",
-	},
+	...commandOptions,
 	...namespaceOption,
 	...jsonOption,
 } as const satisfies Verb["options"];

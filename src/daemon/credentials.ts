@@ -3,9 +3,9 @@ import { randomInt } from "node:crypto";
 import { chmod, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { writeFileAtomic } from "../base/atomic-file.ts";
 import { fromSystemError, SlipwayError, systemCode } from "../base/error.ts";
 import { credentialsFile } from "../client/local.ts";
-import { writeFileAtomic } from "./files.ts";
 
 const schema = z.object({
 	/** Of the AWS APIs: 20 characters, as AWS issues them. */

@@ -26,7 +26,8 @@ export class HostPorts implements Disposable {
 	readonly #log: Log;
 	readonly #bounds: { total: number; perSandbox: number };
 	readonly #open = new Set<Socket>();
-	#complainedMs = Number.NEGATIVE_INFINITY;
+	/** By message. */
+	readonly #complainedMs = new Map<string, number>();
 
 	constructor({ ports, log, bounds }: HostPortsOptions) {
 		this.#ports = [...new Set(ports)];
@@ -75,8 +76,8 @@ export class HostPorts implements Disposable {
 
 	#complain(message: string, fields: Record<string, unknown>): void {
 		const now = performance.now();
-		if (now - this.#complainedMs < complainEveryMs) return;
-		this.#complainedMs = now;
+		if (now - (this.#complainedMs.get(message) ?? Number.NEGATIVE_INFINITY) < complainEveryMs) return;
+		this.#complainedMs.set(message, now);
 		this.#log.warn(message, fields);
 	}
 

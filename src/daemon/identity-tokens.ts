@@ -1,8 +1,8 @@
 /** Identity tokens of containers: JWTs that this installation signs, so that its services can tell each other who they are. */
 import { chmod, readFile, stat } from "node:fs/promises";
 import type { JWK } from "jose";
+import { writeFileAtomic } from "../base/atomic-file.ts";
 import { fromSystemError, SlipwayError, systemCode } from "../base/error.ts";
-import { writeFileAtomic } from "./files.ts";
 
 const algorithm = "ES256";
 

@@ -2,12 +2,12 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { OciSandboxRuntime } from "../adapters/sandbox-oci/oci-sandbox-runtime.ts";
 import { type ProbedRuntime, probeRuntime, runtimeNames } from "../adapters/sandbox-oci/probe.ts";
+import { writeFileAtomic } from "../base/atomic-file.ts";
 import type { Clock } from "../base/clock.ts";
 import { SlipwayError } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import type { SandboxRuntime } from "../core/sandbox/sandbox-runtime.ts";
 import type { Config } from "./config/config.ts";
-import { writeFileAtomic } from "./files.ts";
 
 interface Options {
 	config: Config;

@@ -3,7 +3,7 @@ import { posix } from "node:path";
 import { test } from "node:test";
 import { isForTests, type Source, sourcesBelow } from "./sources.ts";
 
-/** What each part of src/ may import, besides itself. ARCHITECTURE.md, "Folders and direction". */
+/** What each part of src/ may import, besides itself. ARCHITECTURE.md, "Where things are". */
 const allowed: Record<string, readonly string[]> = {
 	base: [],
 	core: ["base"],

@@ -32,7 +32,7 @@ export async function wrk(daemon: LocalDaemon, service: string, load: Load): Pro
 
 function readWrk(output: string): Counts {
 	const requests = /^\s*(\d+) requests in /m.exec(output)?.[1];
-	assert.ok(requests !== undefined, output);
+	assert.ok(Number(requests) > 0, output);
 	const errors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(output)?.slice(1) ?? [];
 	return {
 		requests: Number(requests),

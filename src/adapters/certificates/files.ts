@@ -1,6 +1,6 @@
-import { randomBytes } from "node:crypto";
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { writeFileAtomic } from "../../base/atomic-file.ts";
 import { fromSystemError, systemCode } from "../../base/error.ts";
 import type { KeyPair } from "./x509.ts";
 
@@ -16,21 +16,12 @@ export async function readOptional(path: string): Promise<string | undefined> {
 
 /** Whole or not at all, and readable by nobody else from its first byte on. */
 export async function writePrivate(path: string, text: string): Promise<void> {
-	const temporary = `${path}.${randomBytes(6).toString("hex")}`;
 	try {
 		await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-		const file = await open(temporary, "wx", 0o600);
-		try {
-			await file.writeFile(text);
-			await file.sync();
-		} finally {
-			await file.close();
-		}
-		await rename(temporary, path);
 	} catch (error) {
-		await rm(temporary, { force: true });
-		throw fromSystemError(error, "a certificate was written");
+		throw fromSystemError(error, `making ${dirname(path)}`);
 	}
+	await writeFileAtomic(path, text, 0o600);
 }
 
 /** Certificate chain and key in one file, so that they always belong together. */

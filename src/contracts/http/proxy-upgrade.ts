@@ -52,6 +52,7 @@ export async function forwardUpgrade(
 			failed: (failure, message) => {
 				if (connections.of(instance).isNews(failure))
 					log.warn(`A container ${message}`, {
+						namespace: revision.namespace,
 						service: revision.service,
 						revision: revision.name,
 						instance: instance.id,
@@ -242,8 +243,7 @@ function passAnswer(
 		answer.onDrain(() => response.resume());
 	});
 	response.on("end", () => {
-		answer.finish(response.rawTrailers);
-		over(undefined);
+		over(answer.finish(response.rawTrailers) ? undefined : "closed");
 	});
 }
 

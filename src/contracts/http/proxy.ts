@@ -237,7 +237,6 @@ function upstreamHead({ kind, request }: ClientMessage, options: ForwardOptions)
 		path: options.path ?? request.url ?? "/",
 		headers: forwardedRequestHeaders(raw, own === undefined ? options : { ...options, requestHeaders: own }),
 		body: body?.length ?? bodyOf(kind === "http2" && request.stream.endAfterHeaders, request.headers),
-		expectsContinue: request.headers.expect !== undefined,
 		takesTrailers: (rawHeader(raw, "te") ?? "").toLowerCase().includes("trailers"),
 	};
 }

@@ -10,8 +10,6 @@ export interface UpstreamHead {
 	headers: string[];
 	/** Bytes of the body; "chunked": it ends when it ends; undefined: there is none. */
 	body: number | "chunked" | undefined;
-	/** The client waits for a 100 before it sends its body. */
-	expectsContinue: boolean;
 	/** The client said that it takes trailers, which gRPC servers insist on. */
 	takesTrailers: boolean;
 }

@@ -15,8 +15,3 @@ export function hostProblem(host: string): string | undefined {
 export function isServerName(host: string): boolean {
 	return host.length <= maxHostLength && name.test(host) && !/^[\d.]+$/.test(host);
 }
-
-/** The host itself, or a wildcard that has it below it. */
-export function hostMatches(pattern: string, host: string): boolean {
-	return pattern === host || (pattern.startsWith("*.") && host.endsWith(pattern.slice(1)));
-}

@@ -10,7 +10,7 @@ export interface RequestPath {
 	segments: readonly string[];
 }
 
-/** Bytes; what Node's servers take of a whole head is 16 KiB. */
+/** Bytes; a whole head has 32 KiB. */
 const maxPathBytes = 8192;
 /** More than any rule has, with the rest for a greedy variable. */
 const maxSegments = 256;

@@ -40,10 +40,3 @@ export function parseRoutePattern(path: string): RoutePattern | { problem: strin
 	}
 	return { segments };
 }
-
-/** The same for two patterns that match the same paths: names of variables don't count. */
-export function patternShape({ segments }: RoutePattern): string {
-	const shape = (segment: PatternSegment) =>
-		segment.kind === "literal" ? segment.text : segment.kind === "variable" ? "{}" : "{+}";
-	return `/${segments.map(shape).join("/")}`;
-}

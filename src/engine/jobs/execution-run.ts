@@ -211,7 +211,10 @@ export class ExecutionRun {
 
 	#act(action: ExecutionAction): void {
 		const { index } = action;
-		if (action.type === "start") return void this.#runTask(index, action.attempt);
+		if (action.type === "start") {
+			void this.#runTask(index, action.attempt).catch((error: unknown) => this.#unstartable(index, error));
+			return;
+		}
 		const attempt = this.#attempts.get(index);
 		if (attempt) return void attempt.stop();
 		// A daemon that stopped left it as running.
@@ -249,6 +252,12 @@ export class ExecutionRun {
 		const waitMs = this.#noRoomMs;
 		this.#noRoomMs = Math.min(waitMs * 2, longestRetryMs);
 		this.#putBack(index, (callback) => clock.after(waitMs, callback));
+	}
+
+	/** A fault of ours: the task has ended, and the daemon goes on. */
+	#unstartable(index: number, error: unknown): void {
+		this.#deps.log.error("A task could not be run", { error, execution: this.#record.name, index });
+		this.#ended(index, { kind: "unstartable", exitCode: undefined, message: "Internal error: it could not be run" });
 	}
 
 	#ended(index: number, outcome: AttemptOutcome): void {

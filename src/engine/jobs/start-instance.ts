@@ -8,8 +8,8 @@ export function startInstance(
 ): Instance | undefined {
 	const releaseSlot = slots.tryAcquire();
 	if (!releaseSlot) return undefined;
-	const onMetadata = contract?.onMetadata?.(options.id);
 	try {
+		const onMetadata = contract?.onMetadata?.(options.id);
 		const instance = instances.start({ ...options, ...(onMetadata && { onMetadata }) });
 		void instance.ended.then(releaseSlot);
 		return instance;

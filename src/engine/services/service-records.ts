@@ -99,8 +99,12 @@ export class ServiceRecords {
 			this.#waiting--;
 			const { batch, result } = decide();
 			const events = batch ? await this.#write(batch) : [];
-			applied(result);
-			for (const event of events) this.hub.publish(event);
+			try {
+				applied(result);
+			} finally {
+				// It is on the disk: whoever watches has to hear of it, whatever came of it here.
+				for (const event of events) this.hub.publish(event);
+			}
 			return result;
 		});
 		this.#tail = run.catch(() => {});

@@ -303,7 +303,13 @@ export class RevisionPool implements ScalableRevision, Freezable {
 			this.#slotWait.begin();
 			return false;
 		}
-		const instance = startInstance(this.revision);
+		let instance: Instance;
+		try {
+			instance = startInstance(this.revision);
+		} catch (error) {
+			releaseSlot();
+			throw error;
+		}
 		const member = new PoolMember(instance, { at: clock.monotonic(), failures, releaseSlot });
 		this.usage.starts++;
 		this.#members.add(member);

@@ -182,6 +182,10 @@ describe("Tokens", () => {
 		assert.equal(await verify(old), 200);
 		moving.move(24 * 3_600_000);
 		assert.equal(await verify(old), 503);
+		// Nor does each request of an issuer that stays away.
+		const away = fetched.length;
+		assert.equal(await verify(old), 503);
+		assert.equal(fetched.length, away);
 		// What can't be right costs the issuer nothing.
 		const before = fetched.length;
 		moving.move(60_000);

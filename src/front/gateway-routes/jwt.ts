@@ -41,7 +41,7 @@ const algorithms = [
 	"EdDSA",
 	"Ed25519",
 ];
-/** Characters; Node's servers take heads of 16 KiB. */
+/** Characters; a whole head has 32 KiB. */
 const maxTokenLength = 12_000;
 /** Keys that a token without a key id is tried with; each try is a signature's check. */
 const maxTries = 5;
@@ -52,6 +52,7 @@ export class JwtVerifier {
 	readonly #settings: JwtSettings;
 	readonly #clock: Pick<Clock, "now">;
 	readonly #keys: KeySets;
+	readonly #resolvers = new WeakMap<JSONWebKeySet, ReturnType<Jose["createLocalJWKSet"]>>();
 
 	constructor(settings: JwtSettings, deps: { clock: Pick<Clock, "now" | "monotonic">; fetchJson: FetchJson }) {
 		this.#settings = settings;
@@ -90,6 +91,13 @@ export class JwtVerifier {
 		}
 	}
 
+	/** One for each set of keys: it keeps those that it has imported. */
+	#resolver(jwks: JSONWebKeySet, make: Jose["createLocalJWKSet"]): ReturnType<Jose["createLocalJWKSet"]> {
+		const resolver = this.#resolvers.get(jwks) ?? make(jwks);
+		this.#resolvers.set(jwks, resolver);
+		return resolver;
+	}
+
 	async #verifyWith(jwks: JSONWebKeySet, token: string): Promise<JWTPayload | "no-key"> {
 		const { createLocalJWKSet, errors, jwtVerify } = await jose();
 		const options = {
@@ -100,7 +108,7 @@ export class JwtVerifier {
 			currentDate: new Date(this.#clock.now()),
 		};
 		try {
-			const { payload } = await jwtVerify(token, createLocalJWKSet(jwks), options);
+			const { payload } = await jwtVerify(token, this.#resolver(jwks, createLocalJWKSet), options);
 			return payload;
 		} catch (error) {
 			if (error instanceof errors.JWKSNoMatchingKey) return "no-key";

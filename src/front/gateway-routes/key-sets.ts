@@ -30,21 +30,20 @@ export class KeySets {
 		this.#clock = clock;
 		this.#fetchJson = fetchJson;
 		this.#uri = settings.jwksUri;
+		if (settings.jwks) this.#keys = { keys: settings.jwks.keys.map((key) => key as JWK) };
 	}
 
-	/** WrongTokenError of status 503. */
+	/** The same object for as long as the keys are the same. WrongTokenError of status 503. */
 	async current(): Promise<JSONWebKeySet> {
-		const { jwks } = this.#settings;
-		if (jwks) return { keys: jwks.keys.map((key) => key as JWK) };
+		if (this.#settings.jwks && this.#keys) return this.#keys;
 		const now = this.#clock.monotonic();
-		const keys = this.#keys;
+		const ageMs = now - this.#fetchedAt;
+		const keys = ageMs > staleMs ? undefined : this.#keys;
 		if (!keys) {
 			if (!this.#fetching && now - this.#triedAt < retryMs) throw unavailable("The last fetch has just failed");
 			return this.#fetch();
 		}
-		const ageMs = now - this.#fetchedAt;
-		if (ageMs > staleMs) return this.#fetch();
-		// In the background: nobody waits for keys that are as good as the last ones.
+		// In the background: nobody waits for keys that are as good as the last ones, which stay when it fails.
 		if (ageMs > freshMs && now - this.#triedAt >= cooldownMs) this.#fetch().catch(() => {});
 		return keys;
 	}

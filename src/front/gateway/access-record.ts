@@ -89,15 +89,10 @@ function count({ counters }: Gateway, visit: Visit, status: number | undefined, 
 	if (failure !== undefined) counters.failures[failure] = (counters.failures[failure] ?? 0) + 1;
 	const { admitted, service } = visit;
 	const own = service && serviceCounters(counters, service.namespace, service.service);
-	if (own) own.requests[codeClass(status)]++;
-	if (!admitted) return;
-	if (own) own.waitedMs += admitted.waitedMs;
-	if (own && admitted.cold) own.cold++;
-	if (admitted.cold) counters.cold++;
-	if (admitted.waitedMs > 0) {
-		counters.waited++;
-		counters.waitedMs += admitted.waitedMs;
-	}
+	if (!own) return;
+	own.requests[codeClass(status)]++;
+	own.waitedMs += admitted?.waitedMs ?? 0;
+	if (admitted?.cold) own.cold++;
 }
 
 /** Of the last millisecond: requests that come together have the same. */

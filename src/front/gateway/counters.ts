@@ -13,11 +13,6 @@ export interface GatewayCounters {
 	/** Of bodies and through upgrades. */
 	bytesIn: number;
 	bytesOut: number;
-	/** Requests that waited for an instance, and for how long in all, milliseconds. */
-	waited: number;
-	waitedMs: number;
-	/** Of which one had to be started. */
-	cold: number;
 	/** Answers that were not the container's own, by cause (AccessRecord's `failure`). */
 	failures: Record<string, number>;
 }
@@ -58,9 +53,6 @@ export function newCounters(): GatewayCounters {
 		upgrades: 0,
 		bytesIn: 0,
 		bytesOut: 0,
-		waited: 0,
-		waitedMs: 0,
-		cold: 0,
 		failures: {},
 	};
 }

@@ -13,7 +13,7 @@ import type { Exchange, Forward } from "../../core/service/forward.ts";
 import type { RequestAdmission } from "../../core/service/request-admission.ts";
 import type { ServiceRoutes } from "../../core/service/traffic.ts";
 import { type GatewayCounters, newCounters } from "./counters.ts";
-import { normalHost, serviceHost } from "./host.ts";
+import { maxHostHeaderLength, normalHost, serviceHost } from "./host.ts";
 import type { AccessLog, RouteMatcher } from "./ports.ts";
 import { defaultBounds, type RequestBounds } from "./request-check.ts";
 import { serveRequest } from "./serve-request.ts";
@@ -128,7 +128,7 @@ function owns({ domains, custom }: Gateway, host: string | undefined): boolean {
 function cachedHosts(): (host: string | undefined) => string | undefined {
 	const known = new Map<string, string | undefined>();
 	return (host) => {
-		if (host === undefined) return undefined;
+		if (host === undefined || host.length > maxHostHeaderLength) return undefined;
 		if (known.has(host)) return known.get(host);
 		if (known.size >= maxHosts) known.clear();
 		const normal = normalHost(host);

@@ -10,6 +10,8 @@ export interface ServiceHost {
 
 /** RFC 1035, 2.3.4; and 2.3.1 for a label. */
 const maxHostLength = 253;
+/** With a port and the dot at the end. */
+export const maxHostHeaderLength = maxHostLength + 7;
 const hostPattern = /^([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 const separator = "---";
 
@@ -18,7 +20,7 @@ const separator = "---";
  * non-ASCII letter, which travels as "xn--…" or not at all).
  */
 export function normalHost(host: string | undefined): string | undefined {
-	if (host === undefined || host.length > maxHostLength + 7) return undefined;
+	if (host === undefined || host.length > maxHostHeaderLength) return undefined;
 	const port = /:\d{1,5}$/.exec(host);
 	let name = (port ? host.slice(0, port.index) : host).toLowerCase();
 	if (name.endsWith(".")) name = name.slice(0, -1);

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { fromSystemError } from "../base/error.ts";
+import { fromSystemError } from "./error.ts";
 
 /** Temp, fsync, rename, fsync of the folder: after a crash the file is the old one or the new one, whole. */
 export async function writeFileAtomic(path: string, text: string, mode: number): Promise<void> {
