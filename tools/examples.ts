@@ -1,12 +1,10 @@
-import { createHash } from "node:crypto";
-import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { loadBaseImages } from "./base-images/load.ts";
 import { recipes } from "./base-images/recipes.ts";
 import type { Builder } from "./builder.ts";
-import { findGo } from "./go.ts";
-import { run } from "./run.ts";
+import { compileGo, compileStatic } from "./compile.ts";
 
 /** One folder of examples/functions with what its example.json says. */
 export interface Example {
@@ -53,57 +51,19 @@ export function isRightAnswer(example: Example, body: string): boolean {
 
 /** Builds the example's image, and the base image that its Dockerfile starts from where that is one of the stand-ins. */
 export async function buildExample(example: Example, builder: Builder, say: (line: string) => void): Promise<void> {
-	const dockerfile = await readFile(join(example.folder, "Dockerfile"), "utf8");
-	const bases = recipes.filter((recipe) => new RegExp(`^FROM ${RegExp.escape(recipe.name)}\\b`, "m").test(dockerfile));
-	await loadBaseImages(bases, builder, say);
+	await loadBaseOf(example.folder, builder, say);
 	await prepare(example);
 	await builder.build(example.folder, example.image);
 }
 
 export async function prepare(example: Example): Promise<void> {
-	if (example.prepare === "c") await compileStatic(example.folder);
+	if (example.prepare === "c") await compileStatic(example.folder, "bootstrap");
 	if (example.prepare === "go") await compileGo(example.folder);
 }
 
-async function compileStatic(folder: string): Promise<void> {
-	const flags = "-Os -static -nostdlib -ffreestanding -fno-stack-protector -fno-tree-loop-distribute-patterns -s";
-	const words = [...flags.split(" "), "-Wl,--build-id=none", "-o", "bootstrap", "bootstrap.c"];
-	await unlessCurrent(folder, ["bootstrap.c"], "bootstrap", words.join(" "), () => run("gcc", words, { cwd: folder }));
-}
-
-async function compileGo(folder: string): Promise<void> {
-	const words = [
-		"build",
-		"-trimpath",
-		"-buildvcs=false",
-		"-tags",
-		"lambda.norpc",
-		"-ldflags",
-		"-s -w",
-		"-o",
-		"main",
-		".",
-	];
-	const env = { ...process.env, CGO_ENABLED: "0" };
-	await unlessCurrent(folder, ["main.go", "go.mod", "go.sum"], "main", words.join(" "), async () =>
-		run(await findGo(), words, { cwd: folder, env }),
-	);
-}
-
-/** Builds `target` when the sources or the command changed since; a note beside it, not under version control, says so. */
-async function unlessCurrent(
-	folder: string,
-	sources: string[],
-	target: string,
-	command: string,
-	build: () => Promise<unknown>,
-): Promise<void> {
-	const hash = createHash("sha256").update(`${command}\n${process.arch}\n`);
-	for (const source of sources) hash.update(await readFile(join(folder, source)));
-	const digest = hash.digest("hex");
-	const note = join(folder, `.${target}.sha256`);
-	const built = await stat(join(folder, target)).catch(() => undefined);
-	if (built && (await readFile(note, "utf8").catch(() => "")) === digest) return;
-	await build();
-	await writeFile(note, digest);
+/** The base image that a folder's Dockerfile starts from, where it is one of the stand-ins. */
+export async function loadBaseOf(folder: string, builder: Builder, say: (line: string) => void): Promise<void> {
+	const dockerfile = await readFile(join(folder, "Dockerfile"), "utf8");
+	const bases = recipes.filter((recipe) => new RegExp(`^FROM ${RegExp.escape(recipe.name)}\\b`, "m").test(dockerfile));
+	await loadBaseImages(bases, builder, say);
 }

@@ -1,10 +1,8 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { loadBaseImages } from "./base-images/load.ts";
-import { recipes } from "./base-images/recipes.ts";
 import type { Builder } from "./builder.ts";
-import { findGo } from "./go.ts";
-import { run } from "./run.ts";
+import { compileGo, compileStatic } from "./compile.ts";
+import { loadBaseOf } from "./examples.ts";
 
 /** One folder of examples/services with what its example.json says. */
 export interface ServiceExample {
@@ -40,29 +38,9 @@ export async function buildServiceExample(
 	builder: Builder,
 	say: (line: string) => void,
 ): Promise<void> {
-	const dockerfile = await readFile(join(example.folder, "Dockerfile"), "utf8");
-	const bases = recipes.filter((recipe) => new RegExp(`^FROM ${RegExp.escape(recipe.name)}\\b`, "m").test(dockerfile));
-	await loadBaseImages(bases, builder, say);
-	await prepareService(example);
-	await builder.build(example.folder, example.image);
+	const { folder, prepare, image } = example;
+	await loadBaseOf(folder, builder, say);
+	if (prepare === "c") await compileStatic(folder, "server");
+	if (prepare === "go") await compileGo(folder);
+	await builder.build(folder, image);
 }
-
-async function prepareService({ prepare, folder }: Pick<ServiceExample, "prepare" | "folder">): Promise<void> {
-	if (prepare === "c") await run("gcc", [...cFlags, "-o", "server", "server.c"], { cwd: folder });
-	if (prepare === "go")
-		await run(await findGo(), ["build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", "main", "."], {
-			cwd: folder,
-			env: { ...process.env, CGO_ENABLED: "0" },
-		});
-}
-
-const cFlags = [
-	"-Os",
-	"-static",
-	"-nostdlib",
-	"-ffreestanding",
-	"-fno-stack-protector",
-	"-fno-tree-loop-distribute-patterns",
-	"-s",
-	"-Wl,--build-id=none",
-];
