@@ -26,3 +26,12 @@ export const randomIds: Ids = {
 		return pool.toString("hex", from, taken);
 	},
 };
+
+/** RFC 9562 version 7: later ones sort after earlier ones by milliseconds, so that an index of them grows at its end only. */
+export function timeOrderedUuid(nowMs: number, ids: Pick<Ids, "hex">): string {
+	const time = Math.trunc(nowMs).toString(16).padStart(12, "0");
+	// 19 digits: the last of an even number, where those of a test count.
+	const random = ids.hex(10).slice(1);
+	const variant = ((Number.parseInt(random[3] ?? "0", 16) & 0x3) | 0x8).toString(16);
+	return `${time.slice(0, 8)}-${time.slice(8)}-7${random.slice(0, 3)}-${variant}${random.slice(4, 7)}-${random.slice(7, 19)}`;
+}
