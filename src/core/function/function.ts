@@ -125,6 +125,8 @@ export interface FunctionConfiguration {
 	applicationLogLevel: string | undefined;
 	systemLogLevel: string | undefined;
 	logGroup: string;
+	/** ARN of the queue that gets asynchronous events which the function could not be run with. */
+	deadLetterArn?: string | undefined;
 }
 
 export interface ImageOverrides {

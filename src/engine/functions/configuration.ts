@@ -33,9 +33,11 @@ export function applyConfiguration(
 	input: UpdateConfigurationInput,
 ): FunctionConfiguration {
 	const { environment, imageConfig } = input;
+	const { deadLetterArn: before, ...unchanged } = current;
+	const deadLetterArn = input.deadLetterArn ?? before ?? "";
 	const json = (input.logFormat ?? current.logFormat) === "JSON";
 	return {
-		...current,
+		...unchanged,
 		description: input.description ?? current.description,
 		role: input.role ?? current.role,
 		memoryMiB: input.memoryMiB ?? current.memoryMiB,
@@ -46,6 +48,7 @@ export function applyConfiguration(
 		applicationLogLevel: json ? (input.applicationLogLevel ?? current.applicationLogLevel ?? "INFO") : undefined,
 		systemLogLevel: json ? (input.systemLogLevel ?? current.systemLogLevel ?? "INFO") : undefined,
 		logGroup: input.logGroup ?? current.logGroup,
+		...(deadLetterArn !== "" && { deadLetterArn }),
 		environment: environment === undefined ? current.environment : emptyToNone(environment),
 		imageConfig: imageConfig === undefined ? current.imageConfig : givenOverrides(imageConfig),
 	};

@@ -16,6 +16,8 @@ export interface CreateFunctionInput {
 	applicationLogLevel?: string;
 	systemLogLevel?: string;
 	logGroup?: string;
+	/** "" for none. */
+	deadLetterArn?: string;
 	tags?: Record<string, string>;
 	/** Version 1 as well, in the same write; it is Pending as the function is. */
 	publish?: boolean;

@@ -9,12 +9,14 @@ import { randomIds } from "../../base/ids.ts";
 import { type Log, silentLog } from "../../base/log.ts";
 import type { FunctionAlias, FunctionRecord, FunctionUrl, FunctionVersion } from "../../core/function/function.ts";
 import type { InvocationRequest, InvocationResult } from "../../core/invocation/invocation.ts";
+import type { AsyncEvent } from "../../engine/async-invocations/async-invocations.ts";
 import { createAwsFront } from "../aws/front.ts";
 import type { AwsService } from "../aws/service.ts";
 import { validateLambda } from "../aws/services/lambda/constraints.ts";
 import { bodyTooLarge, internalError, lambdaErrors, malformedBody, translate } from "../aws/services/lambda/errors.ts";
 import { invokeHandler } from "../aws/services/lambda/invoke.ts";
-import { maxPayloadBytes } from "../aws/services/lambda/invoke-request.ts";
+import { invokeAsyncHandler, maxInvokeAsyncBytes } from "../aws/services/lambda/invoke-async.ts";
+import { type InvokeDeps, maxPayloadBytes } from "../aws/services/lambda/invoke-request.ts";
 import { invokeStreamHandler } from "../aws/services/lambda/invoke-stream.ts";
 import { signHeaders } from "../aws/sigv4/sign.ts";
 import { createFunctionUrlFront } from "../function-url/function-url-front.ts";
@@ -41,6 +43,8 @@ export interface InvokeFront extends AsyncDisposable {
 	host: string;
 	/** What the invocations carried, in order. */
 	invocations: InvocationRequest[];
+	/** Events that were accepted, in order: nothing runs them. */
+	accepted: AsyncEvent[];
 	/** Invocations that have not ended. */
 	running: number;
 	/** What the function does; echoes its payload unless told otherwise. */
@@ -60,6 +64,7 @@ export async function startInvokeFront(
 		port: 0,
 		host: "",
 		invocations: [],
+		accepted: [],
 		running: 0,
 		answer: ({ payload }) => ({ payload }),
 		functionUrl: {
@@ -86,7 +91,7 @@ export async function startInvokeFront(
 		accountId: account,
 		log: options.log ?? silentLog,
 	};
-	const aws = createAwsFront({ ...shared, services: options.services ?? [lambda(dispatcher)] });
+	const aws = createAwsFront({ ...shared, services: options.services ?? [lambda(dispatcher, accepting(test))] });
 	const functionUrls = createFunctionUrlFront({
 		...shared,
 		urls: { byUrlId: (id) => (id === urlId ? { name: "f", qualifier: "", url: test.functionUrl } : undefined) },
@@ -134,9 +139,20 @@ function found(there: boolean): void {
 	if (!there) throw new SlipwayError("NOT_FOUND", "Function not found");
 }
 
-function lambda(dispatcher: Parameters<typeof invokeHandler>[0]["dispatcher"]): AwsService {
+function accepting({ accepted }: InvokeFront): InvokeDeps["asyncInvocations"] {
+	return {
+		async accept(name, qualifier, event) {
+			find(name);
+			if (qualifier !== undefined) found(["$LATEST", "1", "live"].includes(qualifier));
+			accepted.push(event);
+		},
+	};
+}
+
+function lambda(dispatcher: InvokeDeps["dispatcher"], asyncInvocations: InvokeDeps["asyncInvocations"]): AwsService {
 	const deps = {
 		dispatcher,
+		asyncInvocations,
 		functions: { get: find },
 		versions: {
 			get(_name: string, version: string) {
@@ -154,9 +170,13 @@ function lambda(dispatcher: Parameters<typeof invokeHandler>[0]["dispatcher"]): 
 		protocol: "rest-json",
 		sdkPackage: "@aws-sdk/client-lambda",
 		handlers: {},
-		rawHandlers: { Invoke: invokeHandler(deps) },
+		rawHandlers: { Invoke: invokeHandler(deps), InvokeAsync: invokeAsyncHandler(deps) },
 		streamHandlers: { InvokeWithResponseStream: invokeStreamHandler(deps) },
-		maxBodyBytes: { Invoke: maxPayloadBytes, InvokeWithResponseStream: maxPayloadBytes },
+		maxBodyBytes: {
+			Invoke: maxPayloadBytes,
+			InvokeAsync: maxInvokeAsyncBytes,
+			InvokeWithResponseStream: maxPayloadBytes,
+		},
 		errors: lambdaErrors,
 		internalError,
 		translate,
