@@ -1,11 +1,15 @@
-/** https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html */
-import type { PublishedOperation } from "../schema/published.ts";
+/**
+ * https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html and 1_0, which differ in the content type and in the names of
+ * errors.
+ */
+import type { PublishedOperation, PublishedService } from "../schema/published.ts";
 import { jsonDocument } from "./json-document.ts";
-import type { Protocol, ProtocolFactory } from "./protocol.ts";
-
-const codec = jsonDocument("application/x-amz-json-1.1");
+import type { Protocol, ProtocolFactory, WireErrorMessage } from "./protocol.ts";
+import { queryErrorCode } from "./query.ts";
 
 export const awsJson: ProtocolFactory = (service, published): Protocol => {
+	const isFirst = service.protocol === "aws-json-1.0";
+	const codec = jsonDocument(`application/x-amz-json-${isFirst ? "1.0" : "1.1"}`);
 	const byTarget = new Map<string, PublishedOperation>(
 		published.operations.map((operation) => [`${service.targetPrefix}.${operation.name}`, operation] as const),
 	);
@@ -26,8 +30,29 @@ export const awsJson: ProtocolFactory = (service, published): Protocol => {
 		}),
 		writeError: (error) => ({
 			status: error.status,
-			headers: { "Content-Type": codec.contentType, "x-amzn-ErrorType": error.name },
-			body: JSON.stringify({ __type: error.name, message: error.message, ...error.details }),
+			headers: {
+				"Content-Type": codec.contentType,
+				...(service.queryCompatible
+					? { "x-amzn-query-error": queryError(published, error) }
+					: { "x-amzn-ErrorType": error.name }),
+			},
+			body: JSON.stringify({
+				__type: isFirst ? qualifiedName(published, error.name) : error.name,
+				message: error.message,
+				...error.details,
+			}),
 		}),
 	};
 };
+
+/** "Error __type: the shape's whole name", with its namespace. What a service does not publish is of the framework below it. */
+function qualifiedName(published: PublishedService, name: string): string {
+	const schema = published.errors.get(name);
+	if (schema) return schema.getName(true) ?? name;
+	return `com.amazon.coral.service#${name.endsWith("Exception") ? name : `${name}Exception`}`;
+}
+
+/** https://smithy.io/2.0/aws/protocols/aws-query-protocol.html#aws-protocols-awsquerycompatible-trait */
+function queryError(published: PublishedService, { name, status }: WireErrorMessage): string {
+	return `${queryErrorCode(published, name)};${status < 500 ? "Sender" : "Receiver"}`;
+}

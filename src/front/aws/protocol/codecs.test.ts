@@ -165,3 +165,22 @@ describe("HTTP bindings", () => {
 		assert.equal(writeHttp(bound, { Code: 204 }, 200, codec).body, "");
 	});
 });
+
+describe("bodies of very many values", () => {
+	it("are refused before they are taken apart, whatever they are", () => {
+		const { read } = jsonDocument("application/json");
+		for (const text of [
+			"[".repeat(200_000),
+			`{"Names":[${'"",'.repeat(150_000)}""]}`,
+			`{"Items":[${"{},".repeat(150_000)}{}]}`,
+		])
+			assert.throws(() => read(schema, Buffer.from(text)), /has more than 100000 values/);
+	});
+
+	it("are no texts of commas, brackets and quotes", () => {
+		const text = ',[{"\\'.repeat(100_000);
+		assert.deepEqual(jsonDocument("application/json").read(schema, Buffer.from(JSON.stringify({ Text: text }))), {
+			Text: text,
+		});
+	});
+});

@@ -17,7 +17,11 @@ export function readJson(schema: Schema, value: unknown, where = "", depth = 0):
 	if (schema.isListSchema()) {
 		if (!Array.isArray(value)) throw wrongType(where, "a list", value);
 		const member = schema.getValueSchema();
-		return value.map((item, i) => readJson(member, item, `${where}[${i}]`, depth + 1));
+		return value.map((item, i) => {
+			// A list without the trait "sparse", as all of these are, has no nulls.
+			if (item === null) throw new CodecError(`${where}[${i}]`, "must not be null");
+			return readJson(member, item, `${where}[${i}]`, depth + 1);
+		});
 	}
 	if (schema.isMapSchema()) {
 		const member = schema.getValueSchema();

@@ -34,14 +34,27 @@ export interface Protocol {
 
 export type ProtocolFactory = (service: AwsService, published: PublishedService) => Protocol;
 
+/** Which of its protocols a client speaks to the service. */
+export function spokenProtocol(
+	{ protocol, queryCompatible }: AwsService,
+	{ headers }: Pick<RequestLine, "headers">,
+): ProtocolName {
+	return queryCompatible && headers["x-amz-target"] === undefined ? "query" : protocol;
+}
+
 const factories: Partial<Record<ProtocolName, ProtocolFactory>> = {
 	"rest-json": restJson,
+	"aws-json-1.0": awsJson,
 	"aws-json-1.1": awsJson,
 	query,
 };
 
-export function protocolOf(service: AwsService, published: PublishedService): Protocol {
-	const factory = factories[service.protocol];
-	if (!factory) throw new Error(`No protocol '${service.protocol}' for the service '${service.name}'`);
+export function protocolOf(
+	service: AwsService,
+	published: PublishedService,
+	name: ProtocolName = service.protocol,
+): Protocol {
+	const factory = factories[name];
+	if (!factory) throw new Error(`No protocol '${name}' for the service '${service.name}'`);
 	return factory(service, published);
 }
