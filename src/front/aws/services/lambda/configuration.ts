@@ -81,6 +81,9 @@ function shown({ name, arn, version, configuration, code, lastModifiedMs, revisi
 		...(code.manifestDigest && { CodeSha256: code.manifestDigest.slice("sha256:".length) }),
 		Version: version,
 		...(environment && { Environment: { Variables: environment } }),
+		...(configuration.deadLetterArn !== undefined && {
+			DeadLetterConfig: { TargetArn: configuration.deadLetterArn },
+		}),
 		TracingConfig: { Mode: configuration.tracingMode },
 		RevisionId: revisionId,
 		PackageType: "Image",
@@ -137,6 +140,7 @@ export function readConfiguration(
 		applicationLogLevel: LoggingConfig?.ApplicationLogLevel,
 		systemLogLevel: LoggingConfig?.SystemLogLevel,
 		logGroup: LoggingConfig?.LogGroup,
+		deadLetterArn: input.DeadLetterConfig && (input.DeadLetterConfig.TargetArn ?? ""),
 	});
 }
 

@@ -1,5 +1,7 @@
 /** The Lambda API's constraints (its Smithy model, and lambda-contract 3.8 where the service is stricter than its model). */
+
 import { type Constraint, type Constraints, checkConstraints } from "../../constraints.ts";
+import { eventSourceMappingConstraints } from "./event-source-mapping-constraints.ts";
 import { resourceConstraints } from "./resource-constraints.ts";
 
 const newName: Constraint = {
@@ -35,6 +37,7 @@ const configuration: Constraints = {
 		},
 	},
 	"EphemeralStorage.Size": { min: 512, max: 10_240 },
+	"DeadLetterConfig.TargetArn": { pattern: "(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()" },
 	"TracingConfig.Mode": { values: ["Active", "PassThrough"] },
 	"SnapStart.ApplyOn": { values: ["PublishedVersions", "None"] },
 	"ImageConfig.EntryPoint": { maxLength: 1500 },
@@ -47,6 +50,7 @@ const configuration: Constraints = {
 };
 
 const byOperation: Readonly<Record<string, Constraints>> = {
+	...eventSourceMappingConstraints,
 	CreateFunction: {
 		FunctionName: newName,
 		PackageType: { values: ["Zip", "Image"] },

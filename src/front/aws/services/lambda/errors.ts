@@ -35,6 +35,7 @@ const byReason = new Map([
 	["CodeArtifactUserDeletedException", 409],
 	["CodeArtifactUserFailedException", 409],
 	["CodeArtifactUserPendingException", 409],
+	["ResourceInUseException", 400],
 	["CodeStorageExceededException", 400],
 	["PolicyLengthExceededException", 400],
 	["ProvisionedConcurrencyConfigNotFoundException", 404],

@@ -5,14 +5,16 @@ import { AwsError } from "../../errors.ts";
 import type { Call, RawRequest } from "../../service.ts";
 import { validateLambda } from "./constraints.ts";
 import { type FunctionName, notFound, parseFunctionName, qualifiedArn } from "./function-name.ts";
+import { checkEventSize } from "./invoke-async.ts";
 import { checkJson, isShortJson } from "./json-syntax.ts";
-import type { LambdaDispatcher, LambdaFunctions, LambdaVersions } from "./ports.ts";
+import type { LambdaAsyncInvocations, LambdaDispatcher, LambdaFunctions, LambdaVersions } from "./ports.ts";
 import { resolve } from "./qualifiers.ts";
 
 export interface InvokeDeps {
 	dispatcher: LambdaDispatcher;
 	functions: Pick<LambdaFunctions, "get">;
 	versions: Pick<LambdaVersions, "get" | "getAlias">;
+	asyncInvocations: Pick<LambdaAsyncInvocations, "accept">;
 }
 
 /** The request limit of the cloud's front end (lambda-contract 1.7). */
@@ -24,7 +26,7 @@ const maxClientContext = 3583;
 const emptyEvent = Buffer.from("{}");
 
 export interface Invocation {
-	type: "RequestResponse" | "DryRun";
+	type: "RequestResponse" | "DryRun" | "Event";
 	target: FunctionName;
 	request: InvocationRequest & { traceId: string };
 }
@@ -39,11 +41,7 @@ export async function readInvocation(request: RawRequest, call: Call): Promise<I
 	if (type !== "RequestResponse" || logType !== undefined || qualifier !== undefined)
 		validateLambda(call.operation, { InvocationType: type, LogType: logType, Qualifier: qualifier });
 	const target = parseFunctionName(request.labels.FunctionName ?? "", qualifier, call);
-	if (type === "Event")
-		throw new SlipwayError(
-			"UNSUPPORTED",
-			"Slipway does not support the InvocationType Event yet: nothing was accepted. Use RequestResponse.",
-		);
+	if (type === "Event") checkEventSize(request.body.length);
 	if (request.header("x-amz-tenant-id") !== undefined || request.header("x-amz-durable-execution-name") !== undefined)
 		throw new SlipwayError("UNSUPPORTED", "Slipway does not support TenantId and DurableExecutionName yet");
 	const clientContext = request.header("x-amz-client-context");
@@ -51,7 +49,7 @@ export async function readInvocation(request: RawRequest, call: Call): Promise<I
 	const fault = isShortJson(request.body) ? undefined : await checkJson(request.body);
 	if (fault !== undefined) throw invalidContent(fault);
 	return {
-		type: type === "DryRun" ? "DryRun" : "RequestResponse",
+		type: type === "DryRun" || type === "Event" ? type : "RequestResponse",
 		target,
 		request: {
 			requestId: call.requestId,

@@ -2,6 +2,7 @@
 import { serverTiming } from "../../../../core/invocation/cold-start.ts";
 import type { InvocationResult } from "../../../../core/invocation/invocation.ts";
 import type { RawHandler, RawResponse } from "../../service.ts";
+import { acceptEvent } from "./invoke-async.ts";
 import { dryRun, type InvokeDeps, missing, readInvocation } from "./invoke-request.ts";
 import { orElseAsync } from "./qualifiers.ts";
 
@@ -14,6 +15,7 @@ export function invokeHandler(deps: InvokeDeps): RawHandler {
 			dryRun(deps, target);
 			return noContent();
 		}
+		if (type === "Event") return acceptEvent(deps, target, request);
 		const result = await orElseAsync(missing(target), () => deps.dispatcher.invoke(target.name, request));
 		return respond(result, request.traceId);
 	};

@@ -5,6 +5,7 @@
  * AliasLimitExceededException, CodeStorageExceededException, CodeArtifactUserDeletedException, CodeArtifactUserFailedException. A NOT_FOUND names the
  * function with the qualifier it was asked for.
  */
+import type { Targets } from "../../../../core/delivery/target.ts";
 import type {
 	FunctionAlias,
 	FunctionRecord,
@@ -14,6 +15,11 @@ import type {
 	ResourcePolicy,
 } from "../../../../core/function/function.ts";
 import type { InvocationRequest, InvocationResult } from "../../../../core/invocation/invocation.ts";
+import type { AsyncEvent } from "../../../../engine/async-invocations/async-invocations.ts";
+import type {
+	EventInvokeConfig,
+	EventInvokeSettings,
+} from "../../../../engine/async-invocations/event-invoke-configs.ts";
 import type {
 	CreateFunctionInput,
 	UpdateCodeInput,
@@ -21,6 +27,7 @@ import type {
 } from "../../../../engine/functions/inputs.ts";
 import type { FunctionUrlInput } from "../../../../engine/functions/urls.ts";
 import type { AliasInput, PublishInput } from "../../../../engine/functions/versions.ts";
+import type { EventSourceMappingOperations } from "./event-source-mapping-handlers.ts";
 
 export interface Page {
 	/** What the page before ended with. */
@@ -115,6 +122,26 @@ export interface LambdaDispatcher {
 	invoke(functionName: string, request: InvocationRequest): Promise<InvocationResult>;
 }
 
+/** As `EventInvokeConfig` of engine/async-invocations. */
+export type EventInvokeView = EventInvokeConfig;
+
+/** Asynchronous invocation and its settings. `qualifier` "$LATEST" is the function itself. */
+export interface LambdaAsyncInvocations {
+	/** Resolves when the event is on the disk. NOT_FOUND, CONFLICT as an invocation; TOO_LARGE; THROTTLED, EXHAUSTED, UNAVAILABLE. */
+	accept(name: string, qualifier: string | undefined, event: AsyncEvent): Promise<void>;
+	readonly configs: {
+		find(name: string, qualifier: string): EventInvokeView | undefined;
+		/** By qualifier. */
+		list(name: string): { qualifier: string; config: EventInvokeView }[];
+		/** NOT_FOUND without the function, version or alias. */
+		put(name: string, qualifier: string, settings: EventInvokeSettings): Promise<EventInvokeView>;
+		/** What is given changes. NOT_FOUND without a configuration. */
+		update(name: string, qualifier: string, settings: EventInvokeSettings): Promise<EventInvokeView>;
+		/** NOT_FOUND without a configuration. */
+		delete(name: string, qualifier: string): Promise<void>;
+	};
+}
+
 export interface LambdaDeps {
 	functions: LambdaFunctions;
 	versions: LambdaVersions;
@@ -122,6 +149,10 @@ export interface LambdaDeps {
 	concurrency: LambdaConcurrency;
 	urls: LambdaUrls;
 	dispatcher: LambdaDispatcher;
+	asyncInvocations: LambdaAsyncInvocations;
+	eventSourceMappings: EventSourceMappingOperations;
+	/** Of destinations and dead-letter queues. */
+	targets: Pick<Targets, "check">;
 	/** Invocations at one time that the account allows, for GetAccountSettings. */
 	accountConcurrency: number;
 }

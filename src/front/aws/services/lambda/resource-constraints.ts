@@ -37,6 +37,20 @@ const url: Constraints = {
 	"Cors.MaxAge": { min: 0, max: 86_400 },
 };
 
+/** The model's, as AWS prints it in a recorded answer. */
+const destination: Constraint = {
+	pattern:
+		"$|kafka://([^.]([a-zA-Z0-9\\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)",
+	maxLength: 350,
+};
+
+const eventInvoke: Constraints = {
+	MaximumRetryAttempts: { min: 0, max: 2 },
+	MaximumEventAgeInSeconds: { min: 60, max: 21_600 },
+	"DestinationConfig.OnSuccess.Destination": destination,
+	"DestinationConfig.OnFailure.Destination": destination,
+};
+
 export function resourceConstraints(shared: {
 	newName: Constraint;
 	qualifier: Constraint;
@@ -97,6 +111,9 @@ export function resourceConstraints(shared: {
 		PutRuntimeManagementConfig: { Qualifier, UpdateRuntimeOn: { values: ["Auto", "Manual", "FunctionUpdate"] } },
 		GetRuntimeManagementConfig: { Qualifier },
 		GetFunctionEventInvokeConfig: { Qualifier },
+		DeleteFunctionEventInvokeConfig: { Qualifier },
+		PutFunctionEventInvokeConfig: { Qualifier, ...eventInvoke },
+		UpdateFunctionEventInvokeConfig: { Qualifier, ...eventInvoke },
 		ListFunctionEventInvokeConfigs: { MaxItems: shortList },
 	};
 }

@@ -4,8 +4,10 @@ import { aliasHandlers } from "./alias-handlers.ts";
 import { concurrencyHandlers } from "./concurrency-handlers.ts";
 import { validateLambda } from "./constraints.ts";
 import { bodyTooLarge, internalError, lambdaErrors, malformedBody, translate } from "./errors.ts";
-import { eventHandlers } from "./event-handlers.ts";
+import { eventInvokeConfigHandlers } from "./event-invoke-config-handlers.ts";
+import { eventSourceMappingHandlers } from "./event-source-mapping-handlers.ts";
 import { invokeHandler } from "./invoke.ts";
+import { invokeAsyncHandler, maxInvokeAsyncBytes } from "./invoke-async.ts";
 import { maxPayloadBytes } from "./invoke-request.ts";
 import { invokeStreamHandler } from "./invoke-stream.ts";
 import { policyHandlers } from "./policy-handlers.ts";
@@ -31,19 +33,21 @@ export function lambdaService(deps: LambdaDeps): AwsService {
 			...unsupportedHandlers(),
 			...writeHandlers(deps),
 			...readHandlers(deps),
-			...tagHandlers(deps.functions),
+			...tagHandlers(deps.functions, deps.eventSourceMappings),
 			...versionHandlers(deps),
 			...aliasHandlers(deps),
 			...policyHandlers(deps),
 			...concurrencyHandlers(deps),
 			...urlHandlers(deps),
 			...settingHandlers(deps),
-			...eventHandlers(deps),
+			...eventSourceMappingHandlers(deps),
+			...eventInvokeConfigHandlers(deps),
 		}),
-		rawHandlers: { Invoke: invokeHandler(deps) },
+		rawHandlers: { Invoke: invokeHandler(deps), InvokeAsync: invokeAsyncHandler(deps) },
 		streamHandlers: { InvokeWithResponseStream: invokeStreamHandler(deps) },
 		maxBodyBytes: {
 			Invoke: maxPayloadBytes,
+			InvokeAsync: maxInvokeAsyncBytes,
 			InvokeWithResponseStream: maxPayloadBytes,
 			CreateFunction: maxCodeBytes,
 			UpdateFunctionCode: maxCodeBytes,

@@ -1,6 +1,7 @@
 import type * as sdk from "@aws-sdk/client-lambda";
 import { SlipwayError } from "../../../../base/error.ts";
 import type { Call, Handlers } from "../../service.ts";
+import type { EventSourceMappingOperations } from "./event-source-mapping-handlers.ts";
 import { parseFunctionName } from "./function-name.ts";
 import type { LambdaFunctions } from "./ports.ts";
 
@@ -9,25 +10,55 @@ const maxTags = 50;
 const maxKeyLength = 128;
 const maxValueLength = 256;
 
-export function tagHandlers(functions: LambdaFunctions): Handlers<typeof sdk> {
+export function tagHandlers(
+	functions: LambdaFunctions,
+	mappings?: Pick<EventSourceMappingOperations, "get" | "tag" | "untag">,
+): Handlers<typeof sdk> {
+	const taggedOf = (resource: string, call: Call): Tagged => {
+		const uuid = taggedMapping(resource);
+		if (uuid !== undefined && mappings)
+			return {
+				tags: () => mappings.get(uuid).tags,
+				tag: (tags) => mappings.tag(uuid, tags),
+				untag: (keys) => mappings.untag(uuid, keys),
+			};
+		const name = taggedFunction(resource, call);
+		return {
+			tags: () => functions.get(name).tags,
+			tag: (tags) => functions.tag(name, tags),
+			untag: (keys) => functions.untag(name, keys),
+		};
+	};
 	return {
-		ListTags: (input, call) => ({ Tags: functions.get(taggedFunction(input.Resource, call)).tags }),
+		ListTags: (input, call) => ({ Tags: { ...taggedOf(input.Resource, call).tags() } }),
 
 		async TagResource(input, call) {
-			const name = taggedFunction(input.Resource, call);
-			const { tags } = functions.get(name);
+			const tagged = taggedOf(input.Resource, call);
+			const before = tagged.tags();
 			if (Object.keys(input.Tags).length === 0)
 				throw new SlipwayError("INVALID", "An error occurred and the request cannot be processed.");
-			checkTags({ ...tags, ...input.Tags });
-			await functions.tag(name, input.Tags);
+			checkTags({ ...before, ...input.Tags });
+			await tagged.tag(input.Tags);
 			return {};
 		},
 
 		async UntagResource(input, call) {
-			await functions.untag(taggedFunction(input.Resource, call), input.TagKeys);
+			await taggedOf(input.Resource, call).untag(input.TagKeys);
 			return {};
 		},
 	};
+}
+
+interface Tagged {
+	/** NOT_FOUND. */
+	tags(): Readonly<Record<string, string>>;
+	tag(tags: Record<string, string>): Promise<void>;
+	untag(keys: readonly string[]): Promise<void>;
+}
+
+/** The UUID of a mapping's ARN; undefined for the ARN of something else. */
+export function taggedMapping(resource: string): string | undefined {
+	return /:event-source-mapping:([0-9a-fA-F-]{36})$/.exec(resource)?.[1];
 }
 
 function taggedFunction(resource: string, call: Call): string {

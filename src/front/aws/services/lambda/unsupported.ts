@@ -14,7 +14,6 @@ const zipCode = ["ZipFile", "S3Bucket", "S3Key", "S3ObjectVersion", "S3ObjectSto
 /** Members that may be sent empty (IaC tools do), and nothing else. */
 const emptyOnly = [
 	"VpcConfig",
-	"DeadLetterConfig",
 	"KMSKeyArn",
 	"FileSystemConfigs",
 	"CodeSigningConfigArn",

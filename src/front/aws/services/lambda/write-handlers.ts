@@ -2,6 +2,7 @@ import type * as sdk from "@aws-sdk/client-lambda";
 import type { FunctionRecord, FunctionVersion } from "../../../../core/function/function.ts";
 import type { Call, Handlers, Input } from "../../service.ts";
 import { fullConfiguration, fullVersion, given, readConfiguration } from "./configuration.ts";
+import { checkDeadLetterConfig } from "./event-invoke-config-handlers.ts";
 import { invalidParameter, maxNameLength, parseFunctionName, parseUnqualified } from "./function-name.ts";
 import type { LambdaDeps } from "./ports.ts";
 import { isVersionNumber } from "./qualifiers.ts";
@@ -9,7 +10,7 @@ import { checkTags } from "./tag-handlers.ts";
 import { refuseUnsupported } from "./unsupported.ts";
 
 type Sdk = typeof sdk;
-type Deps = Pick<LambdaDeps, "functions" | "versions">;
+type Deps = Pick<LambdaDeps, "functions" | "versions" | "targets">;
 
 export function writeHandlers(deps: Deps): Handlers<Sdk> {
 	const { functions, versions } = deps;
@@ -41,6 +42,7 @@ export function writeHandlers(deps: Deps): Handlers<Sdk> {
 			const { name } = parseUnqualified(input.FunctionName, call);
 			functions.get(name);
 			refuseUnsupported({ ...input }, undefined);
+			checkDeadLetterConfig(deps, input.DeadLetterConfig?.TargetArn);
 			const changes = { ...readConfiguration(input), ...given({ revisionId: input.RevisionId }) };
 			return fullConfiguration(await functions.updateConfiguration(name, changes));
 		},
@@ -62,7 +64,7 @@ function published({ versions }: Deps, { name, nextVersion }: FunctionRecord): F
 	return versions.get(name, String(nextVersion - 1));
 }
 
-function create({ functions }: Deps, input: Input<Sdk, "CreateFunction">, call: Call) {
+function create({ functions, targets }: Deps, input: Input<Sdk, "CreateFunction">, call: Call) {
 	const { name, qualifier } = parseFunctionName(input.FunctionName, undefined, call);
 	if (name.length > maxNameLength)
 		throw invalidParameter(
@@ -77,6 +79,7 @@ function create({ functions }: Deps, input: Input<Sdk, "CreateFunction">, call: 
 		);
 	if (!imageUri) throw invalidParameter("Please provide ImageUri when creating a function with packageType Image.");
 	if (input.Tags) checkTags(input.Tags);
+	checkDeadLetterConfig({ targets }, input.DeadLetterConfig?.TargetArn);
 	return functions.create({
 		...readConfiguration(input),
 		name,
