@@ -1,7 +1,8 @@
 import { SlipwayError } from "../../base/error.ts";
+import type { Row } from "../../base/sqlite-database.ts";
 import type { Digest } from "../../core/image/digest.ts";
 import type { Repository, RepositoryStore, StoredManifest } from "../../core/repository/repository-store.ts";
-import type { Database, Row } from "./database.ts";
+import type { Database } from "./database.ts";
 import type { Sync } from "./sync.ts";
 
 /** Rows in one answer at most, whatever the caller asks for: what one message between the threads may hold. */

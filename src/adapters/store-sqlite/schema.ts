@@ -70,4 +70,23 @@ export const migrations: readonly string[] = [
 		PRIMARY KEY (kind, namespace, name)
 	) STRICT;
 	`,
+	`
+	CREATE TABLE idempotency (
+		owner TEXT NOT NULL,
+		key TEXT NOT NULL,
+		token TEXT NOT NULL, -- of the newest claim
+		attempt INTEGER NOT NULL,
+		lease_until_ms INTEGER NOT NULL,
+		until_ms INTEGER NOT NULL,
+		result BLOB, -- NULL while it is claimed
+		PRIMARY KEY (owner, key)
+	) STRICT;
+	CREATE INDEX idempotency_by_end ON idempotency (until_ms);
+
+	CREATE TABLE idempotency_usage (
+		owner TEXT PRIMARY KEY,
+		keys INTEGER NOT NULL,
+		bytes INTEGER NOT NULL -- of results
+	) STRICT, WITHOUT ROWID;
+	`,
 ];

@@ -8,6 +8,7 @@ import { describe, it } from "node:test";
 import { type ErrorCode, isSlipwayError } from "../../base/error.ts";
 import { longestTurn } from "../../base/testing/longest-turn.ts";
 import { functionRecord, functionStoreContract, functionVersion } from "../../core/function/function-store.contract.ts";
+import { idempotencyStoreContract } from "../../core/idempotency/idempotency-store.contract.ts";
 import { manifest, repository, repositoryStoreContract } from "../../core/repository/repository-store.contract.ts";
 import { resource, resourceStoreContract } from "../../core/resource/resource-store.contract.ts";
 import { migrations } from "./schema.ts";
@@ -39,6 +40,10 @@ repositoryStoreContract("sqlite", async () => {
 resourceStoreContract("sqlite", async () => {
 	const made = await fixture();
 	return { store: made.sqlite.resources, [Symbol.asyncDispose]: made[Symbol.asyncDispose] };
+});
+idempotencyStoreContract("sqlite", async () => {
+	const made = await fixture();
+	return { store: made.sqlite.idempotency, [Symbol.asyncDispose]: made[Symbol.asyncDispose] };
 });
 functionStoreContract("sqlite", async () => {
 	const made = await fixture();
@@ -297,7 +302,7 @@ describe("SqliteStore on a full disk", { skip: isRoot ? false : "needs root to m
 			const settled = await Promise.allSettled(["a", "b", "c", "d"].map(big));
 			const failed = settled.filter((one) => one.status === "rejected");
 			assert.ok(failed.length > 0);
-			for (const one of failed) refused("EXHAUSTED")(one.reason);
+			for (const one of failed) refused("EXHAUSTED", "DiskFull")(one.reason);
 			const kept = settled.length - failed.length;
 			assert.equal((await store.functions.list()).length, 1 + kept);
 			execFileSync("mount", ["-o", "remount,size=16m", folder.root]);

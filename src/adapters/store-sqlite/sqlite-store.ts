@@ -1,12 +1,14 @@
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import { SlipwayError } from "../../base/error.ts";
+import { fromWire } from "../../base/wire-error.ts";
 import type { FunctionRecord, FunctionVersion } from "../../core/function/function.ts";
 import type { DeletedNumber, FunctionStore } from "../../core/function/function-store.ts";
+import type { IdempotencyStore } from "../../core/idempotency/idempotency-store.ts";
 import type { RepositoryStore } from "../../core/repository/repository-store.ts";
 import type { ResourceChange, ResourceStore, StoredResource } from "../../core/resource/resource-store.ts";
 import type { VersionRow } from "./function-queries.ts";
-import { type Call, fromWire, type Message } from "./protocol.ts";
+import type { Call, Message } from "./protocol.ts";
 import type { ResourceRow, ResourceRowChange } from "./resource-queries.ts";
 import { parseFunctionRecord } from "./stored-function.ts";
 
@@ -38,6 +40,14 @@ const repositoryMethods: Record<keyof RepositoryStore, true> = {
 	referencedDigests: true,
 };
 
+const idempotencyMethods: Record<keyof IdempotencyStore, true> = {
+	claim: true,
+	complete: true,
+	release: true,
+	sweep: true,
+	usage: true,
+};
+
 /**
  * The embedded state store: one SQLite file (write-ahead log, synchronous=FULL) that a thread of its own reads and
  * writes. A call resolves after its commit is on the disk. One process at a time.
@@ -46,6 +56,7 @@ export class SqliteStore implements AsyncDisposable {
 	readonly repositories: RepositoryStore;
 	readonly functions: FunctionStore;
 	readonly resources: ResourceStore;
+	readonly idempotency: IdempotencyStore;
 	readonly #worker: Worker;
 	readonly #exited: Promise<void>;
 	readonly #pending = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
@@ -68,12 +79,8 @@ export class SqliteStore implements AsyncDisposable {
 		};
 		worker.on("error", (cause) => end(new SlipwayError("UNAVAILABLE", "The state store has failed", { cause })));
 		worker.on("exit", () => end(new SlipwayError("UNAVAILABLE", "The state store is closed")));
-		this.repositories = Object.fromEntries(
-			Object.keys(repositoryMethods).map((method) => [
-				method,
-				(...parameters: unknown[]) => this.#call("repositories", method, parameters),
-			]),
-		) as unknown as RepositoryStore;
+		this.repositories = this.#proxy<RepositoryStore>("repositories", repositoryMethods);
+		this.idempotency = this.#proxy<IdempotencyStore>("idempotency", idempotencyMethods);
 		this.functions = {
 			put: async (record, version) => {
 				const versionParts = version ? [Number(version.version), JSON.stringify(version)] : [];
@@ -110,6 +117,15 @@ export class SqliteStore implements AsyncDisposable {
 	async [Symbol.asyncDispose](): Promise<void> {
 		this.#worker.postMessage("close");
 		await this.#exited;
+	}
+
+	/** A port whose methods are the worker's, with the same parameters. */
+	#proxy<Port extends object>(target: Call["target"], methods: Record<keyof Port, true>): Port {
+		const calls = Object.keys(methods).map((method) => [
+			method,
+			(...parameters: unknown[]) => this.#call(target, method, parameters),
+		]);
+		return Object.fromEntries(calls) as Port;
 	}
 
 	#call(target: Call["target"], method: string, parameters: unknown[]): Promise<unknown> {

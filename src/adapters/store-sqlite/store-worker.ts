@@ -4,9 +4,12 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { isSlipwayError } from "../../base/error.ts";
-import { Database, fromSqliteError } from "./database.ts";
+import { collectWhenQuiet } from "../../base/garbage.ts";
+import { toWire } from "../../base/wire-error.ts";
+import { Database, fromStoreError } from "./database.ts";
 import { FunctionQueries } from "./function-queries.ts";
-import { type Call, type Message, type Outcome, toWire } from "./protocol.ts";
+import { IdempotencyQueries } from "./idempotency-queries.ts";
+import type { Call, Message, Outcome } from "./protocol.ts";
 import { RepositoryQueries } from "./repository-queries.ts";
 import { ResourceQueries } from "./resource-queries.ts";
 
@@ -31,6 +34,7 @@ function serve(db: Database): void {
 		repositories: new RepositoryQueries(db),
 		functions: new FunctionQueries(db),
 		resources: new ResourceQueries(db),
+		idempotency: new IdempotencyQueries(db),
 	};
 	const waiting: Call[] = [];
 	const flush = () => {
@@ -39,7 +43,9 @@ function serve(db: Database): void {
 		send({ outcomes: runTogether(db, batch, (call) => invoke(targets[call.target], call)) });
 		if (waiting.length > 0) setImmediate(flush);
 	};
+	const busy = collectWhenQuiet();
 	port?.on("message", (message: Call | "close") => {
+		busy();
 		if (message === "close") {
 			while (waiting.length > 0) flush();
 			db[Symbol.dispose]();
@@ -65,7 +71,7 @@ function runTogether(db: Database, calls: Call[], run: (call: Call) => unknown):
 	} catch (error) {
 		if (db.inTransaction) db.exec("ROLLBACK");
 		if (calls.length > 1) return calls.flatMap((call) => runTogether(db, [call], run));
-		return calls.map(({ id }) => ({ id, error: toWire(fromSqliteError(error, path)) }));
+		return calls.map(({ id }) => ({ id, error: toWire(fromStoreError(error, path)) }));
 	}
 }
 
