@@ -8,7 +8,12 @@ import type { WatchEvent } from "../engine/services/types.ts";
 import { InternalNames } from "./internal-names.ts";
 
 const services = "169.254.170.1";
-const always = { "host.internal": "169.254.170.2", "metadata.google.internal": "169.254.169.254" };
+const always = {
+	"aws.internal": services,
+	"slipway.internal": services,
+	"host.internal": "169.254.170.2",
+	"metadata.google.internal": "169.254.169.254",
+};
 
 function service(name: string, namespace = "default", ...tags: string[]): KnativeService {
 	return {

@@ -9,8 +9,17 @@ import { internalAddress } from "./internal-network.ts";
 
 /** Below it are the names of services and functions (docs/adr/0014-names-inside.md). */
 const domain = "internal";
-/** What nothing that is deployed may take: the machine, and where the clouds' own libraries look for their metadata server. */
-const fixedNames = { "host.internal": hostAddress, "metadata.google.internal": "169.254.169.254" };
+/** The AWS API, for functions (their `AWS_ENDPOINT_URL`). */
+export const awsHost = `aws.${domain}`;
+/** Slipway's own, for whatever runs here: idempotency keys. */
+export const slipwayHost = `slipway.${domain}`;
+/** What nothing that is deployed may take: ours, the machine, and where the clouds' own libraries look for their metadata server. */
+const fixedNames = {
+	[awsHost]: internalAddress,
+	[slipwayHost]: internalAddress,
+	"host.internal": hostAddress,
+	"metadata.google.internal": "169.254.169.254",
+};
 const defaultNamespace = "default";
 /** A deployment is several changes, and many are deployed at once; a name is there long before its service is. */
 const settleMs = 20;

@@ -4,6 +4,7 @@ import { createServer, type Socket } from "node:net";
 import { describe, test } from "node:test";
 import { openOciHarness, whyNot } from "../adapters/sandbox-oci/testing/oci-harness.ts";
 import { inOwnMountNamespace } from "../adapters/sandbox-oci/testing/own-mount-namespace.ts";
+import { systemClock } from "../base/clock.ts";
 import { Lifetime } from "../base/lifetime.ts";
 import { silentLog } from "../base/log.ts";
 import { collect, contractSpec } from "../core/sandbox/sandbox-runtime.contract.ts";
@@ -73,11 +74,14 @@ await inOwnMountNamespace(import.meta.filename, () =>
 			assert.ok(allowed && other);
 			const network = new InternalNetwork({ runtime: harness.runtime, hostPorts: [allowed], log: silentLog });
 			const gateway = lifetime.use(
-				createInternalServer({
-					owns: () => true,
-					handle: async ({ headers }, response) => void response.end(`${headers.host}\n`),
-					upgrade: async (_request, socket) => void socket.destroy(),
-				}),
+				createInternalServer(
+					{
+						owns: () => true,
+						handle: async ({ headers }, response) => void response.end(`${headers.host}\n`),
+						upgrade: async (_request, socket) => void socket.destroy(),
+					},
+					systemClock,
+				),
 			);
 			network.onInternal = gateway.accept;
 			network.publishNames({ "orders.internal": "169.254.170.1", "host.internal": "169.254.170.2" });

@@ -17,19 +17,10 @@ export interface InternalNetworkOptions {
 
 /** A runtime whose every sandbox reaches services by their names and, where it is allowed, ports of the host. */
 export class InternalNetwork implements SandboxRuntime {
-	/** Takes what sandboxes send to the names; until it is set nobody answers. It is made of parts that need the sandboxes first. */
-	onInternal: ((socket: Socket) => void) | undefined;
+	/** Takes what sandboxes send to the names, with whose they are (SandboxSpec.owner, or ""); until it is set nobody answers. It is made of parts that need the sandboxes first. */
+	onInternal: ((socket: Socket, owner: string) => void) | undefined;
 	readonly #runtime: SandboxRuntime;
 	readonly #hostPorts: HostPorts;
-	readonly #gateway = {
-		host: internalAddress,
-		port: httpPort,
-		onConnection: (socket: Socket) => {
-			if (this.onInternal) this.onInternal(socket);
-			else socket.destroy();
-		},
-	};
-
 	constructor({ runtime, hostPorts, log }: InternalNetworkOptions) {
 		this.#runtime = runtime;
 		this.#hostPorts = new HostPorts({ ports: hostPorts, log });
@@ -47,10 +38,21 @@ export class InternalNetwork implements SandboxRuntime {
 		// One beside another has the other's.
 		if (spec.beside) return this.#runtime.create(spec, signal);
 		const own = spec.listeners ?? [];
-		const ours = [this.#gateway, ...this.#hostPorts.listeners()].filter(
+		const ours = [this.#gateway(spec.owner ?? ""), ...this.#hostPorts.listeners()].filter(
 			({ host, port }) => !own.some((listener) => listener.host === host && listener.port === port),
 		);
 		return this.#runtime.create({ ...spec, listeners: [...own, ...ours] }, signal);
+	}
+
+	#gateway(owner: string) {
+		return {
+			host: internalAddress,
+			port: httpPort,
+			onConnection: (socket: Socket) => {
+				if (this.onInternal) this.onInternal(socket, owner);
+				else socket.destroy();
+			},
+		};
 	}
 
 	reap(): Promise<number> {

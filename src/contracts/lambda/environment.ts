@@ -6,6 +6,13 @@ export interface TemporaryCredentials {
 	sessionToken: string;
 }
 
+export interface EnvironmentSetting {
+	region: string;
+	credentials: TemporaryCredentials;
+	/** https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html */
+	awsEndpoint: string | undefined;
+}
+
 /** Where X-Ray's SDKs send their segments. Nobody listens: they are lost, as on a machine without the daemon. */
 const xrayHost = "127.0.0.1";
 const xrayPort = "2000";
@@ -50,14 +57,14 @@ const functionOnly: ReadonlySet<string> = new Set([
 export function functionEnvironment(
 	revision: FunctionRevision,
 	sandbox: SandboxIdentity,
-	region: string,
-	credentials: TemporaryCredentials,
+	{ region, credentials, awsEndpoint }: EnvironmentSetting,
 ): Record<string, string> {
 	const { configuration, image } = revision;
 	return {
 		PATH: "/usr/local/bin:/usr/bin:/bin:/opt/bin",
 		AWS_XRAY_CONTEXT_MISSING: "LOG_ERROR",
 		AWS_XRAY_DAEMON_ADDRESS: `${xrayHost}:${xrayPort}`,
+		...(awsEndpoint !== undefined && { AWS_ENDPOINT_URL: awsEndpoint }),
 		...(configuration.logFormat === "JSON" && {
 			AWS_LAMBDA_LOG_FORMAT: "JSON",
 			AWS_LAMBDA_LOG_LEVEL: configuration.applicationLogLevel ?? "INFO",

@@ -8,7 +8,12 @@ import type {
 	SessionListener,
 	SessionSetup,
 } from "../../core/invocation/function-contract.ts";
-import { extensionEnvironment, functionEnvironment, functionProcess } from "./environment.ts";
+import {
+	extensionEnvironment,
+	functionEnvironment,
+	functionProcess,
+	type TemporaryCredentials,
+} from "./environment.ts";
 import { failurePayload, failureType } from "./failures.ts";
 import { type StreamingLimits, streamingLimits } from "./limits.ts";
 import { applicationLine } from "./log-application.ts";
@@ -25,6 +30,10 @@ export interface LambdaContractOptions {
 	clock?: Clock;
 	/** The cloud's, unless said otherwise: a local installation may lift them (bytesPerSecond: Infinity). */
 	streaming?: Partial<StreamingLimits>;
+	/** Of one function's code; keys that open nothing where it is left out. */
+	credentials?: (functionName: string) => TemporaryCredentials;
+	/** Where the AWS SDKs in functions find the AWS API: `AWS_ENDPOINT_URL`, which an image or a function may set otherwise. */
+	awsEndpoint?: string;
 }
 
 /** AWS Lambda's contract for container images. */
@@ -34,12 +43,15 @@ export class LambdaContract implements FunctionContract {
 	readonly companionsDisabledBy = "/opt/disable-extensions-jwigqn8j";
 	readonly #api: SandboxApi;
 	readonly #region: string;
-	readonly #ids: Ids;
+	readonly #credentials: (functionName: string) => TemporaryCredentials;
+	readonly #awsEndpoint: string | undefined;
 
-	constructor({ region, ids, log, clock = systemClock, streaming }: LambdaContractOptions) {
+	constructor(options: LambdaContractOptions) {
+		const { region, ids, log, clock = systemClock, streaming, credentials, awsEndpoint } = options;
 		this.#api = new SandboxApi({ log, clock, ids, streaming: { ...streamingLimits, ...streaming } });
 		this.#region = region;
-		this.#ids = ids;
+		this.#credentials = credentials ?? (() => uselessCredentials(ids));
+		this.#awsEndpoint = awsEndpoint;
 	}
 
 	process(revision: FunctionRevision, sandbox: SandboxIdentity) {
@@ -67,18 +79,19 @@ export class LambdaContract implements FunctionContract {
 	applicationLine = applicationLine;
 
 	#environment(revision: FunctionRevision, sandbox: SandboxIdentity): Record<string, string> {
-		return functionEnvironment(revision, sandbox, this.#region, this.#credentials());
+		return functionEnvironment(revision, sandbox, {
+			region: this.#region,
+			credentials: this.#credentials(revision.name),
+			awsEndpoint: this.#awsEndpoint,
+		});
 	}
+}
 
-	/**
-	 * Clients of the AWS SDKs insist on finding credentials. Until workloads have identities of their own these open
-	 * nothing: never the installation's keys.
-	 */
-	#credentials() {
-		return {
-			accessKeyId: `ASIA${this.#ids.hex(8).toUpperCase()}`,
-			secretAccessKey: this.#ids.hex(20),
-			sessionToken: this.#ids.hex(32),
-		};
-	}
+/** Clients of the AWS SDKs insist on finding credentials. */
+function uselessCredentials(ids: Ids): TemporaryCredentials {
+	return {
+		accessKeyId: `ASIA${ids.hex(8).toUpperCase()}`,
+		secretAccessKey: ids.hex(20),
+		sessionToken: ids.hex(32),
+	};
 }

@@ -38,6 +38,8 @@ export interface SandboxRuntime extends AsyncDisposable {
 export interface SandboxSpec {
 	/** Unique on the machine, `[a-z0-9-]{1,40}`. */
 	id: string;
+	/** Whose code runs in it: `function/NAME`, `/slipway/services/NAMESPACE/NAME`. The runtime takes no notice; what answers inside by names does. */
+	owner?: string;
 	/** The stacked root of the image (RootfsStore.acquire). */
 	rootfs: string;
 	/** Program and arguments; the program is looked up in env's PATH when it has no slash. */

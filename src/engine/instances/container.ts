@@ -233,6 +233,7 @@ function sandboxSpec(deps: ContainerDeps, spec: WorkloadContainer, place: Contai
 	const { user, home } = containerUser(spec.user ?? spec.image.user, deps.readImageFile(root.path));
 	return {
 		id: place.id,
+		owner: place.log.group,
 		rootfs: root.path,
 		args: spec.args,
 		env: {

@@ -68,6 +68,7 @@ export class ExecutionEnvironment {
 		this.#companions ??= await this.#findCompanions(this.#rootfs);
 		const sandbox = await runtime.create({
 			id: this.#identity.id,
+			owner: `function/${this.#revision.name}`,
 			rootfs: this.#rootfs.path,
 			...contract.process(this.#revision, this.#identity),
 			readonlyRoot: true,

@@ -1,24 +1,39 @@
-import { type Protocol, protocolOf } from "./protocol/protocol.ts";
+import { type Protocol, protocolOf, type RequestLine, spokenProtocol } from "./protocol/protocol.ts";
 import { loadService } from "./schema/published.ts";
 import type { AwsService } from "./service.ts";
+
+interface Protocols {
+	own: Protocol;
+	/** Of a service that speaks it too. */
+	query: Protocol | undefined;
+}
 
 /** A service with its published schemas, which are read when the service is first asked for. */
 export class BoundService {
 	readonly service: AwsService;
-	#protocol: Promise<Protocol> | undefined;
-	/** Once it has been read: to wait for a promise costs each request a turn. */
-	loaded: Protocol | undefined;
+	#loading: Promise<Protocols> | undefined;
+	#loaded: Protocols | undefined;
 
 	constructor(service: AwsService) {
 		this.service = service;
 	}
 
-	protocol(): Promise<Protocol> {
-		this.#protocol ??= this.#load();
-		return this.#protocol;
+	/** A promise only while the schemas are being read: to wait for one costs each request a turn. */
+	protocol(line: Pick<RequestLine, "headers">): Protocol | Promise<Protocol> {
+		const { service } = this;
+		const choose = (protocols: Protocols) => {
+			const spoken = spokenProtocol(service, line);
+			return spoken === service.protocol ? protocols.own : (protocols.query ?? protocols.own);
+		};
+		return this.#loaded ? choose(this.#loaded) : this.load().then(choose);
 	}
 
-	async #load(): Promise<Protocol> {
+	load(): Promise<Protocols> {
+		this.#loading ??= this.#load();
+		return this.#loading;
+	}
+
+	async #load(): Promise<Protocols> {
 		const published = await loadService(this.service.sdkPackage);
 		const names = new Set(published.operations.map((operation) => operation.name));
 		const { handlers, rawHandlers = {}, streamHandlers = {} } = this.service;
@@ -26,7 +41,9 @@ export class BoundService {
 		const unknown = handled.filter((name) => !names.has(name));
 		if (unknown.length > 0)
 			throw new Error(`The service '${this.service.name}' publishes no operation ${unknown.join(", ")}`);
-		this.loaded = protocolOf(this.service, published);
-		return this.loaded;
+		const own = protocolOf(this.service, published);
+		const query = this.service.queryCompatible ? protocolOf(this.service, published, "query") : undefined;
+		this.#loaded = { own, query };
+		return this.#loaded;
 	}
 }

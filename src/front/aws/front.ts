@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "../../base/clock.ts";
 import { isSlipwayError } from "../../base/error.ts";
-import type { Ids } from "../../base/ids.ts";
+import { type Ids, timeOrderedUuid } from "../../base/ids.ts";
 import type { Log } from "../../base/log.ts";
 import { traceIdOf } from "../trace-id.ts";
 import { type Admitted, Authenticator } from "./authenticator.ts";
@@ -17,6 +17,7 @@ import type { HttpResponseParts } from "./protocol/http-binding.ts";
 import type { FoundOperation, Protocol, RequestLine } from "./protocol/protocol.ts";
 import { isComplete, linger, send, sendEvents } from "./respond.ts";
 import type { AwsService, Call, Principal, RawRequest, StreamResponse } from "./service.ts";
+import { sessionRefusal } from "./session-policy.ts";
 import { type SignedRequest, signedRequest } from "./sigv4/request.ts";
 import type { Credentials } from "./sigv4/verify.ts";
 import { fallbackProtocol, type Refusal, toWireError } from "./wire-error.ts";
@@ -70,6 +71,7 @@ interface Exchange {
 	held: number;
 	/** Aborts when the client goes away. */
 	readonly gone: () => AbortSignal;
+	readonly isTls: boolean;
 }
 
 type Answer = HttpResponseParts | StreamResponse;
@@ -94,13 +96,13 @@ class Front implements AwsFront {
 	}
 
 	async preload(service: string): Promise<void> {
-		await this.#services.get(service)?.protocol();
+		await this.#services.get(service)?.load();
 	}
 
 	async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
 		const signed = signedRequest(request);
 		const exchange: Exchange = {
-			requestId: this.#options.ids.uuid(),
+			requestId: timeOrderedUuid(this.#options.clock.now(), this.#options.ids),
 			line: {
 				method: signed.method,
 				path: signed.path,
@@ -115,6 +117,7 @@ class Front implements AwsFront {
 			operation: undefined,
 			held: 0,
 			gone: () => goneSignal(response),
+			isTls: "encrypted" in request.socket,
 		};
 		try {
 			await this.#answer(exchange, request, response);
@@ -145,7 +148,8 @@ class Front implements AwsFront {
 		const admitted = admission instanceof Promise ? await admission : admission;
 		const { bound } = admitted;
 		exchange.bound = bound;
-		const protocol = bound.loaded ?? (await bound.protocol());
+		const loading = bound.protocol(exchange.line);
+		const protocol = loading instanceof Promise ? await loading : loading;
 		exchange.protocol = protocol;
 		let found = protocol.namedInBody ? undefined : protocol.find(exchange.line);
 		exchange.operation = found?.operation.name;
@@ -172,15 +176,18 @@ class Front implements AwsFront {
 	async #call(exchange: Exchange, admitted: Admitted, found: FoundOperation, line: RequestLine): Promise<Answer> {
 		const { service } = admitted.bound;
 		const { name } = found.operation;
+		const refusal = sessionRefusal(admitted.principal, service.name, name);
+		if (refusal !== undefined) throw new AwsError("AccessDeniedException", 403, refusal);
 		const header = (key: string) => line.headers[key]?.toString();
 		const call = this.#callOf(exchange, admitted, name, header);
 		const request: RawRequest = { labels: found.labels, query: line.query, header, body: line.body };
-		const raw = service.rawHandlers?.[name];
-		if (raw) return raw(request, call);
 		const protocol = exchange.protocol!;
+		const raw = protocol.namedInBody ? undefined : service.rawHandlers?.[name];
+		if (raw) return raw(request, call);
 		const input = () => {
 			const members = protocol.read(found, line);
-			requireMembers(found, members);
+			service.completeInput?.(members, line.path);
+			requireMembers(found, members, service);
 			service.validate?.(name, members);
 			return members;
 		};
@@ -193,7 +200,12 @@ class Front implements AwsFront {
 		return protocol.write(found.operation, output ?? {}, exchange.requestId);
 	}
 
-	#callOf({ requestId }: Exchange, admitted: Admitted, operation: string, header: RawRequest["header"]): Call {
+	#callOf(
+		{ requestId, gone, isTls }: Exchange,
+		admitted: Admitted,
+		operation: string,
+		header: RawRequest["header"],
+	): Call {
 		const { region, accountId, clock, ids, recordsSpans } = this.#options;
 		let trace: string | undefined;
 		return {
@@ -204,10 +216,12 @@ class Front implements AwsFront {
 			region,
 			accountId,
 			host: header("host") ?? "",
+			isTls,
 			traceId() {
 				trace ??= traceIdOf(header, clock.now(), ids, recordsSpans);
 				return trace;
 			},
+			gone,
 		};
 	}
 
@@ -244,13 +258,14 @@ function goneSignal(response: ServerResponse): AbortSignal {
 	return gone.signal;
 }
 
-function requireMembers({ operation }: FoundOperation, input: Record<string, unknown>): void {
+function requireMembers({ operation }: FoundOperation, input: Record<string, unknown>, service: AwsService): void {
 	const schema = operation.input.getSchema();
 	// The seventh element of a structure's schema is how many of its members, which stand first, are required.
 	const required =
 		Array.isArray(schema) && typeof schema[6] === "number" ? (schema[4] as string[]).slice(0, schema[6]) : [];
 	const missing = required.filter((name) => input[name] === undefined || input[name] === "");
 	if (missing.length === 0) return;
+	if (service.missingMembers) throw service.missingMembers(missing);
 	const texts = missing.map((name) => {
 		const member = name[0]!.toLowerCase() + name.slice(1);
 		return `Value null at '${member}' failed to satisfy constraint: Member must not be null`;
@@ -259,11 +274,9 @@ function requireMembers({ operation }: FoundOperation, input: Record<string, unk
 }
 
 function unknownOperation(service: AwsService, line: RequestLine): AwsError {
-	const named =
-		service.protocol === "query" ? "that Action and Version" : line.headers["x-amz-target"]?.toString().slice(0, 100);
-	return new AwsError(
-		"UnknownOperationException",
-		service.protocol === "query" ? 400 : 404,
-		`The service '${service.name}' has no operation for ${named ?? `${line.method} ${line.path.slice(0, 200)}`}`,
-	);
+	const target = line.headers["x-amz-target"]?.toString().slice(0, 100);
+	const isForm = service.protocol === "query" || (service.queryCompatible === true && target === undefined);
+	const named = isForm ? "that Action and Version" : (target ?? `${line.method} ${line.path.slice(0, 200)}`);
+	const message = `The service '${service.name}' has no operation for ${named}`;
+	return new AwsError("UnknownOperationException", isForm ? 400 : 404, message);
 }

@@ -14,8 +14,9 @@ export async function guessService(
 		const { protocol, targetPrefix } = bound.service;
 		if (target !== undefined) {
 			if (targetPrefix !== undefined && String(target).startsWith(`${targetPrefix}.`)) return bound;
-		} else if (datedPath.test(request.path)) {
-			if (protocol.startsWith("rest-") && (await bound.protocol()).find(request)) return bound;
+		} else if (bound.service.ownsPath?.test(request.path)) return bound;
+		else if (datedPath.test(request.path)) {
+			if (protocol.startsWith("rest-") && (await bound.protocol(request)).find(request)) return bound;
 		} else if (protocol === "query") return bound;
 	}
 	return undefined;

@@ -2,7 +2,7 @@
 import type { ErrorCode, SlipwayError } from "../../base/error.ts";
 
 /** Smithy protocol names: https://smithy.io/2.0/aws/protocols/index.html */
-export type ProtocolName = "rest-json" | "rest-xml" | "aws-json-1.1" | "query";
+export type ProtocolName = "rest-json" | "rest-xml" | "aws-json-1.0" | "aws-json-1.1" | "query";
 
 /** Who signed the request. */
 export interface Principal {
@@ -13,6 +13,8 @@ export interface Principal {
 	userId: string;
 	/** 12 digits. */
 	accountId: string;
+	/** Code inside of a function, with the keys of its environment: may do what session-policy.ts says. */
+	isSession?: boolean;
 }
 
 /** What a handler may know of the request besides its input. */
@@ -28,8 +30,12 @@ export interface Call {
 	readonly accountId: string;
 	/** Host header: what the client calls this daemon. */
 	readonly host: string;
+	/** Functions come over plain HTTP also where clients outside come over TLS. */
+	readonly isTls: boolean;
 	/** `Root=1-…;Parent=…;Sampled=…`: the caller's, or one that begins here (front/trace-id.ts). */
 	traceId(): string;
+	/** Aborts when the client goes away; for operations that wait. */
+	gone(): AbortSignal;
 }
 
 // A command class of an SDK client tells its own input and output types.
@@ -148,10 +154,18 @@ export interface AwsService {
 	/** query: namespace of the answers' XML, and the accepted `Version`. */
 	readonly xmlNamespace?: string;
 	readonly apiVersion?: string;
+	/**
+	 * aws.protocols#awsQueryCompatible: besides its JSON protocol the service speaks the older query protocol, and its JSON
+	 * errors name the older codes in `x-amzn-query-error` (https://smithy.io/2.0/aws/protocols/aws-query-protocol.html).
+	 */
+	readonly queryCompatible?: boolean;
+	/** Unsigned requests to these paths are for this service. */
+	readonly ownsPath?: RegExp;
 	/** Regions besides the configured one that a signature may be scoped to (global endpoints). */
 	readonly otherRegions?: readonly string[];
 	/** `Handlers<typeof import(sdkPackage)>`; use `handlersOf` to keep the types while it is built. */
 	readonly handlers: HandlerTable;
+	/** Of a service with two protocols: for JSON requests only. */
 	readonly rawHandlers?: Readonly<Record<string, RawHandler>>;
 	readonly streamHandlers?: Readonly<Record<string, StreamHandler>>;
 	/** Longest body, in bytes, by operation; the front's own limit otherwise. */
@@ -162,6 +176,10 @@ export interface AwsService {
 	translate?(error: SlipwayError, operation: string | undefined): WireError | undefined;
 	/** Constraints that the published schemas leave out (patterns, ranges, enumerations). Throws AwsError. */
 	validate?(operation: string, input: Readonly<Record<string, unknown>>): void;
+	/** Members that the request's path says when its body does not; called before required members are looked for. */
+	completeInput?(input: Record<string, unknown>, path: string): void;
+	/** The service's own words for required members that are not there. ValidationException otherwise. */
+	missingMembers?(names: readonly string[]): Error;
 	/** The service's name and words for a body that is not what its schema says. SerializationException 400 otherwise. */
 	malformedBody?(why: string): { error: WireError; message: string };
 	/** An error of ours that nobody foresaw; shown without details. InternalFailure 500 otherwise. */

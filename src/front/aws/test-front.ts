@@ -3,11 +3,20 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type Clock, systemClock } from "../../base/clock.ts";
+import { unknownCpu } from "../../base/cpu-meter.ts";
 import { SlipwayError } from "../../base/error.ts";
 import { randomIds } from "../../base/ids.ts";
 import { type Log, silentLog } from "../../base/log.ts";
 import { FakeFunctionStore } from "../../core/function/fake-function-store.ts";
 import type { InvocationRequest, InvocationResult } from "../../core/invocation/invocation.ts";
+import { FakeMessageLog } from "../../core/message-log/fake-message-log.ts";
+import { FakeResourceStore } from "../../core/resource/fake-resource-store.ts";
+import { AsyncInvocations } from "../../engine/async-invocations/async-invocations.ts";
+import { FunctionTarget } from "../../engine/async-invocations/function-target.ts";
+import { EventRoom } from "../../engine/delivery/event-room.ts";
+import { TargetRegistry } from "../../engine/delivery/targets.ts";
+import { EventSourceMappings } from "../../engine/event-source-mappings/event-source-mappings.ts";
+import { FakeFunctions, FakeQueues, testDeps } from "../../engine/event-source-mappings/testing.ts";
 import { FunctionConcurrency, type Provisioning } from "../../engine/functions/concurrency.ts";
 import { Functions } from "../../engine/functions/functions.ts";
 import { FunctionPolicies } from "../../engine/functions/policies.ts";
@@ -41,6 +50,11 @@ export interface TestFront extends AsyncDisposable {
 	policies: FunctionPolicies;
 	concurrency: FunctionConcurrency;
 	urls: FunctionUrls;
+	/** Of asynchronous events, which run as others do. */
+	log: FakeMessageLog;
+	asyncInvocations: AsyncInvocations;
+	/** Functions; tests add others. */
+	targets: TargetRegistry;
 	/** What the last invocations carried. */
 	invocations: { functionName: string; request: InvocationRequest }[];
 	/** Replaces what a function answers. */
@@ -61,18 +75,6 @@ export async function startTestFront(options: TestFrontOptions = {}): Promise<Te
 	const functions = await openFunctions();
 	const engine = belongings(functions, () => new URL(test.url).host);
 	const invocations: TestFront["invocations"] = [];
-	const test: TestFront = {
-		url: "",
-		functions,
-		...engine,
-		invocations,
-		answer: (request) => ({ payload: request.payload }),
-		async [Symbol.asyncDispose]() {
-			server.closeAllConnections();
-			server.close();
-			await functions.settled();
-		},
-	};
 	const dispatcher = {
 		async invoke(functionName: string, request: InvocationRequest): Promise<InvocationResult> {
 			const { version } = functions.revision(functionName, request.qualifier);
@@ -88,11 +90,33 @@ export async function startTestFront(options: TestFrontOptions = {}): Promise<Te
 			};
 		},
 	};
+	const targets = new TargetRegistry([]);
+	const log = new FakeMessageLog({ clock: systemClock });
+	const asyncInvocations = await openAsyncInvocations({ functions, log, targets, invoke: dispatcher.invoke });
+	const eventSourceMappings = await EventSourceMappings.open(
+		testDeps({ clock: systemClock, log, queues: new FakeQueues(log), functions: new FakeFunctions(() => null) }),
+	);
+	const test: TestFront = {
+		url: "",
+		functions,
+		...engine,
+		log,
+		targets,
+		asyncInvocations,
+		invocations,
+		answer: (request) => ({ payload: request.payload }),
+		async [Symbol.asyncDispose]() {
+			server.closeAllConnections();
+			server.close();
+			await eventSourceMappings[Symbol.asyncDispose]();
+			await test.asyncInvocations[Symbol.asyncDispose]();
+			test.log[Symbol.dispose]();
+			await functions.settled();
+		},
+	};
+	const deps = { functions, ...engine, dispatcher, asyncInvocations, eventSourceMappings, targets, accountConcurrency };
 	const front = createAwsFront({
-		services: options.services ?? [
-			lambdaService({ functions, ...engine, dispatcher, accountConcurrency }),
-			stsService(),
-		],
+		services: options.services ?? [lambdaService(deps), stsService()],
 		credentials: (id) =>
 			id === testKeys.accessKeyId ? { secretAccessKey: testKeys.secretAccessKey, principal } : undefined,
 		authenticateBearer: (token) => (token === testToken ? principal : undefined),
@@ -110,6 +134,33 @@ export async function startTestFront(options: TestFrontOptions = {}): Promise<Te
 	await once(server, "listening");
 	test.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 	return test;
+}
+
+async function openAsyncInvocations(parts: {
+	functions: Functions;
+	log: FakeMessageLog;
+	targets: TargetRegistry;
+	invoke: (name: string, request: InvocationRequest) => Promise<InvocationResult>;
+}): Promise<AsyncInvocations> {
+	const { functions, log, targets, invoke } = parts;
+	const machine = { cpu: unknownCpu, cpus: 2, starting: () => 0 };
+	const room = new EventRoom({ clock: systemClock, ...machine, maxTotal: accountConcurrency });
+	const invocations = await AsyncInvocations.open({
+		store: new FakeResourceStore(),
+		log,
+		functions: functions.records,
+		resolve: (name, qualifier) => functions.revision(name, qualifier),
+		invoke,
+		reservedConcurrency: (name) => functions.records.find(name)?.reservedConcurrency,
+		targets,
+		clock: systemClock,
+		ids: randomIds,
+		logger: silentLog,
+		room,
+	});
+	targets.add(new FunctionTarget(invocations, { region: testRegion, accountId: testAccount }));
+	invocations.start();
+	return invocations;
 }
 
 /** What belongs to functions. Provisioned sandboxes stand after a moment. */

@@ -3,7 +3,13 @@ import { isSlipwayError } from "../../base/error.ts";
 import { BodyTooLargeError } from "./body.ts";
 import { AwsError } from "./errors.ts";
 import { CodecError } from "./protocol/codec-error.ts";
-import { type Protocol, protocolOf, type RequestLine, type WireErrorMessage } from "./protocol/protocol.ts";
+import {
+	type Protocol,
+	protocolOf,
+	type RequestLine,
+	spokenProtocol,
+	type WireErrorMessage,
+} from "./protocol/protocol.ts";
 import type { AwsService, ProtocolName } from "./service.ts";
 
 export interface Refusal {
@@ -46,8 +52,9 @@ const nothingPublished = { operations: [], errors: new Map() };
 
 /** For requests refused before a service's schemas were at hand: the service's protocol, or what the request looks like. */
 export function fallbackProtocol(service: AwsService | undefined, line: RequestLine): Protocol {
+	if (service) return protocolOf(service, nothingPublished, spokenProtocol(service, line));
 	return protocolOf(
-		service ?? { name: "", sdkPackage: "", protocol: looksLike(line), handlers: {}, errors: noErrors },
+		{ name: "", sdkPackage: "", protocol: looksLike(line), handlers: {}, errors: noErrors },
 		nothingPublished,
 	);
 }
