@@ -1,5 +1,6 @@
 /** Typed client of the native API over a fetch. No shape is written twice: types come from the API's own schemas. */
 import { type ErrorCode, errorCodes, isSlipwayError, SlipwayError, systemCode } from "../base/error.ts";
+import { EventClient } from "./event-client.ts";
 import { readLines } from "./ndjson.ts";
 import type {
 	ColdStart,
@@ -60,6 +61,8 @@ export class SlipwayClient {
 	readonly #options: ClientOptions;
 	/** Services, jobs, workers and routes. */
 	readonly workloads: WorkloadClient;
+	/** What waits, queues and triggers. */
+	readonly events: EventClient;
 
 	constructor(options: ClientOptions) {
 		this.#options = options;
@@ -67,6 +70,10 @@ export class SlipwayClient {
 			json: (path, request) => this.#json(path, request),
 			send: (path, request) => this.#send(path, request ?? {}),
 			lines: (path, request) => this.#lines(path, request),
+		});
+		this.events = new EventClient({
+			json: (path, request) => this.#json(path, request),
+			send: (path, request) => this.#send(path, request ?? {}),
 		});
 	}
 

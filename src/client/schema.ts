@@ -1,6 +1,7 @@
 /** The native API's shapes. The client imports their types and nothing else; the OpenAPI document is made from them. */
 
 import { z } from "zod";
+import { eventComponents } from "./event-schema.ts";
 import { maxSpares } from "./limits.ts";
 import { serviceComponents } from "./service-schema.ts";
 
@@ -242,4 +243,5 @@ export const components = {
 	LogStreamLine: logStreamSchema,
 	ImageStreamLine: imageStreamSchema,
 	...serviceComponents,
+	...eventComponents,
 } as const satisfies Record<string, z.ZodType>;

@@ -3,6 +3,8 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { SlipwayError, systemCode } from "../../base/error.ts";
 import { readJson } from "./body.ts";
+import type { ApiDelivery } from "./delivery-ports.ts";
+import { eventRoutes } from "./events.ts";
 import { functionRoutes } from "./functions.ts";
 import { gatewayRouteRoutes } from "./gateway-routes.ts";
 import { imageRoutes } from "./images.ts";
@@ -13,8 +15,11 @@ import { metricRoutes } from "./metrics.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { ApiDeps, ApiWorkloads } from "./ports.ts";
 import { sendProblem, toProblem } from "./problem.ts";
+import { queueRoutes } from "./queues.ts";
 import { checkParameter, type Route, route } from "./route.ts";
+import { busRoutes, scheduleRoutes } from "./schedules-and-buses.ts";
 import { serviceRoutes } from "./services.ts";
+import { triggerRoutes } from "./triggers.ts";
 import { workerRoutes } from "./workers.ts";
 
 export const basePath = "/_slipway";
@@ -44,6 +49,7 @@ export function apiRoutes(deps: ApiDeps): Route[] {
 		instanceRoute(deps),
 		...imageRoutes(deps),
 		...(deps.workloads ? workloadRoutes(deps, deps.workloads) : []),
+		...(deps.delivery ? deliveryRoutes(deps.delivery) : []),
 		...metricRoutes(deps),
 		route({
 			id: "getOpenApi",
@@ -67,6 +73,16 @@ function workloadRoutes(deps: ApiDeps, workloads: ApiWorkloads): Route[] {
 		...jobRoutes(deps, workloads.jobs),
 		...workerRoutes(deps, workloads.workers),
 		...gatewayRouteRoutes(workloads),
+	];
+}
+
+function deliveryRoutes(delivery: ApiDelivery): Route[] {
+	return [
+		...eventRoutes(delivery),
+		...queueRoutes(delivery),
+		...triggerRoutes(delivery),
+		...scheduleRoutes(delivery.schedules, delivery.accountId),
+		...busRoutes(delivery.bus),
 	];
 }
 

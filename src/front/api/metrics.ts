@@ -5,6 +5,7 @@ import { coldStartStages } from "../../core/invocation/cold-start.ts";
 import { sandboxStates } from "../../core/sandbox/sandbox-state.ts";
 import type { FunctionUsage } from "../../engine/dispatch/meter.ts";
 import { roomIn } from "../streamed-answer.ts";
+import { eventMetrics } from "./event-metrics.ts";
 import { contentTypes, formatFor, MetricText } from "./metric-text.ts";
 import type { ApiDeps } from "./ports.ts";
 import { type Call, type Route, route } from "./route.ts";
@@ -56,6 +57,7 @@ async function answer(deps: ApiDeps, { request, response, gone }: Call<unknown, 
 	const text = new MetricText(format);
 	daemonMetrics(text, deps);
 	if (deps.workloads) workloadMetrics(text, deps.workloads);
+	if (deps.delivery) await eventMetrics(text, deps.delivery, deps.clock.now());
 	for await (const part of functionMetrics(text, deps)) {
 		if (gone.aborted) return;
 		await write(response, part);

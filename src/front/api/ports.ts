@@ -16,6 +16,7 @@ import type { Services } from "../../engine/services/services.ts";
 import type { ServiceUseCases } from "../../engine/services/types.ts";
 import type { Serving } from "../../engine/serving/serving.ts";
 import type { GatewayCounters } from "../gateway/counters.ts";
+import type { ApiDelivery } from "./delivery-ports.ts";
 
 /** The daemon's own process. */
 export interface ProcessUsage {
@@ -75,6 +76,8 @@ export interface ApiDeps {
 	images: ApiImages;
 	/** Without them their operations are not there. */
 	workloads?: ApiWorkloads | undefined;
+	/** Queues, triggers, and what waits: without it their operations are not there. */
+	delivery?: ApiDelivery | undefined;
 	logs: Pick<LogStore, "read" | "follow">;
 	status: () => Status;
 	/** For functions created without one. */
