@@ -198,7 +198,7 @@ function wireInput(
 
 function frontsWhenReady(current: () => Fronts | undefined): Fronts {
 	const when =
-		(name: "aws" | "registry" | "api" | "functionUrl"): Front =>
+		(name: "aws" | "registry" | "api" | "cloudEvents" | "functionUrl"): Front =>
 		(request, response) => {
 			const fronts = current();
 			if (fronts) return fronts[name](request, response);
@@ -209,6 +209,7 @@ function frontsWhenReady(current: () => Fronts | undefined): Fronts {
 		aws: when("aws"),
 		registry: when("registry"),
 		api: when("api"),
+		cloudEvents: when("cloudEvents"),
 		functionUrl: when("functionUrl"),
 		get knative() {
 			return current()?.knative;

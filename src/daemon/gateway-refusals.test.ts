@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { connect } from "node:net";
 import { type TestContext, test } from "node:test";
+import { systemClock } from "../base/clock.ts";
 import { SlipwayError } from "../base/error.ts";
 import { raw, type TestGatewayOptions, testGateway, testRoute, until } from "./testing-gateway.ts";
 
@@ -119,7 +120,7 @@ test("An internal service is not there for the outside, and is for containers", 
 	assert(!front.internal.owns("hello.localhost"));
 	const { createInternalServer } = await import("../front/gateway/internal-server.ts");
 	const { createServer: listen } = await import("node:net");
-	const internal = createInternalServer(front.internal);
+	const internal = createInternalServer(front.internal, systemClock);
 	const server = listen(internal.accept).listen(0, "127.0.0.1");
 	context.after(() => {
 		server.close();

@@ -26,6 +26,7 @@ const fronts = (make: (name: string) => Front) => ({
 	aws: make("aws"),
 	registry: make("registry"),
 	api: make("api"),
+	cloudEvents: make("cloudEvents"),
 	functionUrl: make("functionUrl"),
 });
 
@@ -44,6 +45,7 @@ async function listener(context: TestContext, options: Partial<ListenerOptions> 
 const sigv4 =
 	"AWS4-HMAC-SHA256 Credential=AKIA/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=00";
 const chosen: [string, string, Record<string, string>, ReturnType<typeof chooseFront>][] = [
+	["POST", "/_slipway/cloud-events/default", {}, "cloudEvents"],
 	["GET", "/v2/", {}, "registry"],
 	["GET", "/v2", {}, "registry"],
 	["GET", "/v2/hello/manifests/1", { authorization: "Basic QVdTOng=" }, "registry"],

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { SlipwayError, systemCode } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
+import { isCloudEventsPath } from "../front/cloud-events/cloud-events-front.ts";
 import { urlIdOf } from "../front/function-url/host.ts";
 import type { GatewayFront } from "../front/gateway/gateway-front.ts";
 import type { AcmeChallenge } from "../front/gateway/ports.ts";
@@ -22,6 +23,8 @@ export interface Fronts {
 	registry: Front;
 	/** Native API, /_slipway/. */
 	api: Front;
+	/** CloudEvents onto a bus, /_slipway/cloud-events/. */
+	cloudEvents: Front;
 	/** Function URLs: every path of the hosts ID.lambda-url.… */
 	functionUrl: Front;
 	/** Kubernetes-style APIs: /apis, /api, /version, /openapi. */
@@ -263,6 +266,7 @@ export function chooseFront(
 	if (gateway?.owns(host)) return "gateway";
 	if (gatewayOnly) return undefined;
 	if (authorization?.startsWith("AWS4-")) return "aws";
+	if (isCloudEventsPath(url)) return "cloudEvents";
 	if (url.startsWith("/_slipway/") || url === "/_slipway") return "api";
 	if (url.includes("X-Amz-Signature=") || url.includes("X-Amz-Credential=")) return "aws";
 	// AWS's REST paths begin with the API's date: /2015-03-31/functions.
@@ -271,7 +275,11 @@ export function chooseFront(
 	if (/^\/(healthz|readyz)(\?|$)/.test(url)) return "health";
 	if (identity && /^\/\.well-known\/(openid-configuration|jwks\.json)(\?|$)/.test(url)) return "identity";
 	if (knative && /^\/(apis?|version|openapi)(\/|\?|$)/.test(url)) return "knative";
+	// Those of EventBridge Scheduler do not.
+	if (/^\/schedule(s|-groups)(\/|\?|$)/.test(url)) return "aws";
 	if (request.headers["x-amz-target"] !== undefined) return "aws";
+	// A queue's URL is where its operations are posted; the query protocol may put them in the URL's own query.
+	if (/^\/\d{12}\/[\w-]{1,80}(\.fifo)?\/?(\?|$)/.test(url) || /^\/\?(.*&)?Action=/.test(url)) return "aws";
 	// The query protocol (STS) posts a form to the root.
 	const form = request.headers["content-type"]?.startsWith("application/x-www-form-urlencoded");
 	return request.method === "POST" && form && /^\/(\?|$)/.test(url) ? "aws" : undefined;

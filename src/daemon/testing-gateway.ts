@@ -94,6 +94,7 @@ export async function testGateway(
 			aws: named("aws"),
 			registry: named("registry"),
 			api: named("api"),
+			cloudEvents: named("cloudEvents"),
 			functionUrl: named("functionUrl"),
 			gateway: front,
 		},

@@ -14,6 +14,7 @@ export const fakeWire: Wire = async (input): Promise<System> => {
 		fronts: {
 			aws: named("aws"),
 			registry: named("registry"),
+			cloudEvents: named("cloudEvents"),
 			functionUrl: named("functionUrl"),
 			api: apiFront({
 				...deps,

@@ -1,15 +1,22 @@
 import { join } from "node:path";
+import { timeOrderedUuid } from "../base/ids.ts";
 import type { Invoke } from "../engine/dispatch/traced-dispatcher.ts";
 import { servingPools } from "../engine/services/serving-pools.ts";
 import { apiFront } from "../front/api/api.ts";
+import type { ApiDelivery } from "../front/api/delivery-ports.ts";
 import type { ApiDeps, ApiWorkloads } from "../front/api/ports.ts";
 import { createAwsFront } from "../front/aws/front.ts";
 import type { Principal } from "../front/aws/service.ts";
 import { ecrService } from "../front/aws/services/ecr.ts";
+import { eventBridgeService } from "../front/aws/services/eventbridge/service.ts";
 import { lambdaService } from "../front/aws/services/lambda/service.ts";
 import { logsService } from "../front/aws/services/logs/service.ts";
+import { schedulerService } from "../front/aws/services/scheduler/service.ts";
+import { sqsService } from "../front/aws/services/sqs/service.ts";
 import { stsService } from "../front/aws/services/sts.ts";
+import { cloudEventsFront } from "../front/cloud-events/cloud-events-front.ts";
 import { createFunctionUrlFront } from "../front/function-url/function-url-front.ts";
+import { createIdempotencyFront } from "../front/idempotency/idempotency-front.ts";
 import { createKnativeFront } from "../front/knative/knative-front.ts";
 import { createRegistryFront } from "../front/registry/registry-front.ts";
 import { temporaryFolder, type WireInput } from "./daemon.ts";
@@ -17,6 +24,7 @@ import type { Fronts } from "./listener.ts";
 import { registryAccess, sameSecret } from "./registry-access.ts";
 import type { Spans } from "./spans.ts";
 import type { Engine } from "./wiring-engine.ts";
+import type { Delivery } from "./wiring-events.ts";
 import type { Gateway } from "./wiring-gateway.ts";
 import type { Storage } from "./wiring-storage.ts";
 
@@ -26,6 +34,7 @@ export function makeFronts(
 	storage: Storage,
 	engine: Engine,
 	gateway: Gateway,
+	delivery: Delivery,
 	{ runtime, invoke, spans }: { runtime: string; invoke: Invoke; spans: Spans | undefined },
 ): Fronts {
 	const { credentials } = input.secrets;
@@ -39,11 +48,18 @@ export function makeFronts(
 		log: input.log,
 	});
 	return {
-		aws: awsFront(input, storage, engine, invoke),
+		aws: awsFront(input, storage, engine, delivery, invoke),
 		registry,
 		api: apiFront({
 			...apiDeps(input, storage, engine, runtime, invoke, spans),
 			workloads: apiWorkloads(engine, gateway),
+			delivery: apiDelivery(input, storage, engine, delivery),
+		}),
+		cloudEvents: cloudEventsFront({
+			publish: (bus, events) => delivery.bus.publish(bus, events),
+			token: credentials.token,
+			ids: input.ids,
+			log: input.log,
 		}),
 		functionUrl: functionUrlFront(input, engine, invoke),
 		knative: knativeFront(input, engine),
@@ -102,7 +118,13 @@ function knativeFront(input: WireInput, { workloads }: Engine): Fronts["knative"
 	return (request, response) => front.handle(request, response);
 }
 
-function awsFront(input: WireInput, { blobs, store, logs }: Storage, engine: Engine, invoke: Invoke): Fronts["aws"] {
+function awsFront(
+	input: WireInput,
+	{ blobs, store, logs }: Storage,
+	engine: Engine,
+	delivery: Delivery,
+	invoke: Invoke,
+): Fronts["aws"] {
 	const { config, accountId, clock, ids, log } = input;
 	const { accessKeyId, secretAccessKey, registryPassword, token } = input.secrets.credentials;
 	const ecr = ecrService({
@@ -113,14 +135,19 @@ function awsFront(input: WireInput, { blobs, store, logs }: Storage, engine: Eng
 		clock,
 	});
 	const principal = ownPrincipal(input);
+	const { queues, bus, schedules, asyncInvocations, mappings, targets } = delivery;
+	const lambda = { ...engine, dispatcher: { invoke }, asyncInvocations, eventSourceMappings: mappings, targets };
 	const front = createAwsFront({
 		services: [
-			lambdaService({ ...engine, dispatcher: { invoke } }),
+			lambdaService(lambda),
+			sqsService({ queues }),
+			eventBridgeService({ bus, region: config.region, accountId }),
+			schedulerService({ schedules, region: config.region, accountId }),
 			ecr,
 			logsService({ logs, clock, ids }),
 			stsService(),
 		],
-		credentials: (id) => (id === accessKeyId ? { secretAccessKey, principal } : undefined),
+		credentials: (id) => (id === accessKeyId ? { secretAccessKey, principal } : engine.sessions.find(id)),
 		authenticateBearer: (given) => (sameSecret(given, token) ? principal : undefined),
 		clock,
 		ids,
@@ -130,6 +157,39 @@ function awsFront(input: WireInput, { blobs, store, logs }: Storage, engine: Eng
 		log,
 	});
 	return (request, response) => front.handle(request, response);
+}
+
+function apiDelivery(
+	{ config, accountId, clock, ids }: WireInput,
+	{ messages }: Storage,
+	{ functions }: Engine,
+	{ events, queues, mappings, triggers, connections, schedules, bus, asyncInvocations }: Delivery,
+): ApiDelivery {
+	return {
+		events,
+		queues,
+		mappings,
+		triggers,
+		connections,
+		schedules,
+		bus,
+		invokeLater: async (name, { payload, qualifier }) => {
+			const requestId = timeOrderedUuid(clock.now(), ids);
+			const invokedArn = functions.records.arn(name, qualifier);
+			await asyncInvocations.accept(name, qualifier, { requestId, payload, invokedArn });
+			return requestId;
+		},
+		logStats: () => messages.stats(),
+		asyncCounts: () => asyncInvocations.counters(),
+		region: config.region,
+		accountId,
+	};
+}
+
+/** For functions and services, by slipway.internal. */
+export function idempotencyFront({ ids, log }: WireInput, { idempotency }: Delivery) {
+	const front = createIdempotencyFront({ idempotency, ids, log });
+	return (...parameters: Parameters<typeof front.handle>) => front.handle(...parameters);
 }
 
 function functionUrlFront(input: WireInput, { urls, policies }: Engine, invoke: Invoke): Fronts["functionUrl"] {

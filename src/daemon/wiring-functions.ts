@@ -15,8 +15,10 @@ import { FunctionUrls } from "../engine/functions/urls.ts";
 import { FunctionVersions } from "../engine/functions/versions.ts";
 import type { Images } from "../engine/images/images.ts";
 import type { WireInput } from "./daemon.ts";
+import { awsHost } from "./internal-names.ts";
 import type { MachineMemory } from "./machine-memory.ts";
 import { originOf } from "./origin.ts";
+import { SessionCredentials } from "./session-credentials.ts";
 import type { Storage } from "./wiring-storage.ts";
 
 /** The time that `scalingRate` counts in, milliseconds (lambda-contract 3.8). */
@@ -38,12 +40,14 @@ export async function openFunctions(
 ) {
 	const { config, clock, ids, log } = input;
 	const { egress } = config;
+	const sessions = new SessionCredentials({ ids, accountId: input.accountId });
+	const cpu = lifetime.use(new ProcCpuMeter());
 	const meter = new Meter([], (name) => functions.records.has(name));
 	const dispatcher: Dispatcher = new Dispatcher(
 		{
 			runtime,
 			rootfs,
-			contract: lambdaContract(input),
+			contract: lambdaContract(input, sessions),
 			logs,
 			clock,
 			ids,
@@ -52,7 +56,7 @@ export async function openFunctions(
 			onCodeGone: (revision) => functions.codeGone(revision),
 			onLifecycle: meter.record,
 			resolveRevision: (name, qualifier) => functions.revision(name, qualifier),
-			cpu: lifetime.use(new ProcCpuMeter()),
+			cpu,
 			reservedConcurrency: (name) => belongings.concurrency.reserved(name),
 			unreservedConcurrency: () => belongings.concurrency.unreserved,
 			spareSetting: (name) => functions.spareSetting(name),
@@ -78,7 +82,7 @@ export async function openFunctions(
 	});
 	lifetime.defer(() => functions.settled());
 	const belongings = openBelongings(input, functions, dispatcher);
-	return { functions, ...belongings, dispatcher, meter };
+	return { functions, ...belongings, dispatcher, meter, sessions, cpu };
 }
 
 function dispatcherOptions(config: WireInput["config"]): DispatcherOptions {
@@ -107,9 +111,17 @@ function spareLimits({ spares }: WireInput["config"], memoryBytes: number): Spar
 	};
 }
 
-function lambdaContract({ config, clock, ids, log }: WireInput): LambdaWebContract {
+function lambdaContract({ config, clock, ids, log }: WireInput, sessions: SessionCredentials): LambdaWebContract {
 	const { region, streamRate } = config;
-	const lambda = new LambdaContract({ region, ids, log, clock, streaming: { bytesPerSecond: streamRate } });
+	const lambda = new LambdaContract({
+		region,
+		ids,
+		log,
+		clock,
+		streaming: { bytesPerSecond: streamRate },
+		credentials: (functionName) => sessions.issue(functionName),
+		awsEndpoint: `http://${awsHost}`,
+	});
 	return new LambdaWebContract(lambda, clock);
 }
 

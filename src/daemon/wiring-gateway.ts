@@ -10,7 +10,7 @@ import type { Domain } from "../core/gateway-route/gateway-route.ts";
 import type { Invoke } from "../engine/dispatch/traced-dispatcher.ts";
 import { GatewayRoutes } from "../engine/gateway-routes/gateway-routes.ts";
 import { createGatewayFront } from "../front/gateway/gateway-front.ts";
-import { createInternalServer } from "../front/gateway/internal-server.ts";
+import { createInternalServer, type InternalHosts } from "../front/gateway/internal-server.ts";
 import { withInternalFunctions } from "../front/gateway-routes/internal-functions.ts";
 import { createRouteMatcher } from "../front/gateway-routes/matcher.ts";
 import { schemaProblem } from "../front/gateway-routes/request-schema.ts";
@@ -71,7 +71,8 @@ export async function openGateway(
 		ids,
 		log,
 	});
-	const internal = lifetime.use(createInternalServer(front.internal));
+	const internalHosts: InternalHosts = new Map();
+	const internal = lifetime.use(createInternalServer(front.internal, clock, internalHosts));
 	network.onInternal = internal.accept;
 	lifetime.use(
 		new InternalNames({
@@ -82,7 +83,7 @@ export async function openGateway(
 			log,
 		}),
 	);
-	return { front, routes, certificates };
+	return { front, routes, certificates, internalHosts, acceptInternal: internal.accept };
 }
 
 /** A domain's as its owner says; names below the installation's own get theirs from its development authority. */

@@ -2,9 +2,11 @@
 import { Lifetime } from "../base/lifetime.ts";
 import type { Invoke } from "../engine/dispatch/traced-dispatcher.ts";
 import type { System, Wire, WireInput } from "./daemon.ts";
+import { awsHost, slipwayHost } from "./internal-names.ts";
 import { openSpans } from "./spans.ts";
 import { openEngine } from "./wiring-engine.ts";
-import { makeFronts } from "./wiring-fronts.ts";
+import { openDelivery } from "./wiring-events.ts";
+import { idempotencyFront, makeFronts } from "./wiring-fronts.ts";
 import { openGateway } from "./wiring-gateway.ts";
 import { openStorage } from "./wiring-storage.ts";
 
@@ -26,9 +28,13 @@ async function wireParts(input: WireInput, lifetime: Lifetime): Promise<System> 
 	const direct: Invoke = (name, request) => engine.dispatcher.invoke(name, request);
 	const invoke = spans ? spans.record(direct) : direct;
 	const gateway = await openGateway(input, storage, engine, invoke, lifetime);
+	const delivery = await openDelivery(input, storage, engine, gateway, invoke, lifetime);
 	const runtime = `${network.name} ${network.version}`;
+	const fronts = makeFronts(input, storage, engine, gateway, delivery, { runtime, invoke, spans });
+	gateway.internalHosts.set(awsHost, async (request, response) => void (await fronts.aws(request, response)));
+	gateway.internalHosts.set(slipwayHost, idempotencyFront(input, delivery));
 	return {
-		fronts: makeFronts(input, storage, engine, gateway, { runtime, invoke, spans }),
+		fronts,
 		runtime,
 		reaped: engine.reaped,
 		challenge: gateway.certificates.challenge,
@@ -41,6 +47,7 @@ async function wireParts(input: WireInput, lifetime: Lifetime): Promise<System> 
 			engine.concurrency.restore();
 			workloads.jobs.resume();
 			workloads.workers.resume();
+			delivery.start();
 		},
 		[Symbol.asyncDispose]: () => lifetime[Symbol.asyncDispose](),
 	};

@@ -18,6 +18,7 @@ import {
 import { join } from "node:path";
 import { parentPort } from "node:worker_threads";
 import { systemCode } from "../../base/error.ts";
+import { collectWhenQuiet } from "../../base/garbage.ts";
 import { posixSpawn } from "../../base/posix-spawn.ts";
 import {
 	CLONE_NEWNET,
@@ -247,4 +248,8 @@ function answer(request: KernelRequest): KernelAnswer {
 	}
 }
 
-parentPort?.on("message", (request: KernelRequest) => parentPort?.postMessage(answer(request)));
+const busy = collectWhenQuiet();
+parentPort?.on("message", (request: KernelRequest) => {
+	busy();
+	parentPort?.postMessage(answer(request));
+});

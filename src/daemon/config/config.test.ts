@@ -22,6 +22,7 @@ test("Nothing set: loopback, the region that tools assume, and the folder of the
 		sandboxMaxAgeMs: 14_400_000,
 		spares: { maxCreated: 16, maxInitialized: 8, keepMs: 900_000 },
 		accountConcurrency: 1000,
+		asyncRetryMs: 60_000,
 		scalingRate: 1000,
 		streamRate: 2 * 2 ** 20,
 		logGroupMaxBytes: 256 * 2 ** 20,

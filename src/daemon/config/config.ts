@@ -23,6 +23,8 @@ export interface Config {
 	sandboxMaxAgeMs: number;
 	spares: { maxCreated: number; maxInitialized: number; keepMs: number };
 	accountConcurrency: number;
+	/** Milliseconds before a failed asynchronous invocation's first retry. */
+	asyncRetryMs: number;
 	/** Sandboxes that one function may add in 10 seconds. */
 	scalingRate: number;
 	/** Bytes a second. */
@@ -102,6 +104,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>, m
 			keepMs: (values.SLIPWAY_SPARE_TIMEOUT ?? 900) * 1000,
 		},
 		accountConcurrency: values.SLIPWAY_ACCOUNT_CONCURRENCY ?? 1000,
+		asyncRetryMs: (values.SLIPWAY_ASYNC_RETRY_DELAY ?? 60) * 1000,
 		scalingRate: values.SLIPWAY_SCALING_RATE ?? 1000,
 		streamRate: values.SLIPWAY_STREAM_RATE ?? 2 * MiB,
 		logGroupMaxBytes: values.SLIPWAY_LOG_GROUP_MAX_SIZE ?? 256 * MiB,

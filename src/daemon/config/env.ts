@@ -161,6 +161,12 @@ export const variables = {
 		default: "1000",
 		description: "Invocations at once, of all functions; 100 of them can't be reserved",
 	},
+	SLIPWAY_ASYNC_RETRY_DELAY: {
+		schema: seconds(0, 3600),
+		default: "60",
+		description:
+			"Seconds before a failed asynchronous invocation's first retry, as on AWS; twice that before its second",
+	},
 	SLIPWAY_SCALING_RATE: {
 		schema: integer(1, 1_000_000),
 		default: "1000",
@@ -273,6 +279,9 @@ export const clientVariables = ["SLIPWAY_URL", "SLIPWAY_TOKEN", "SLIPWAY_REGISTR
 
 export type Environment = { [Name in VariableName]?: z.output<(typeof variables)[Name]["schema"]> };
 
+/** Of passwords that connections to brokers name (core/trigger/read-connection.ts). */
+const secretPrefix = "SLIPWAY_SECRET_";
+
 /** Reads what is set; an empty value counts as unset. One problem a line, each with variable, value and rule. */
 export function parseEnvironment(env: Readonly<Record<string, string | undefined>>): {
 	values: Environment;
@@ -290,6 +299,7 @@ export function parseEnvironment(env: Readonly<Record<string, string | undefined
 	}
 	const warnings = Object.keys(env)
 		.filter((name) => name.startsWith("SLIPWAY_") && !(name in variables) && !clientVariables.includes(name))
+		.filter((name) => !name.startsWith(secretPrefix))
 		.map((name) => `${name} is set, but there is no such setting`);
 	return { values: values as Environment, problems, warnings };
 }

@@ -105,7 +105,7 @@ export class Dispatcher implements AsyncDisposable {
 		const { cpus, maxSandboxes } = options;
 		this.#starts = new StartQueue(deps.clock, deps.cpu, { cpus, max: maxSandboxes });
 		this.#ends = new EndQueue(deps.clock, cpus, () => ({
-			starting: this.#starts.running + this.#starts.waiting > 0,
+			starting: this.starting > 0,
 			roomWanted: this.#starved.size + this.#reserveStarved.size > 0 || this.#room < 0,
 		}));
 		this.#freezer = new IdleFreezer(deps.clock, options.freezeAfterMs);
@@ -184,6 +184,11 @@ export class Dispatcher implements AsyncDisposable {
 	/** Sandboxes that may still be made; below 0 while those that had to go for others are on their way. */
 	get #room(): number {
 		return this.#options.maxSandboxes - this.#sandboxes.size - this.#promised;
+	}
+
+	/** Cold starts under way, and those that wait for their turn. */
+	get starting(): number {
+		return this.#starts.running + this.#starts.waiting;
 	}
 
 	get sandboxCount(): number {
