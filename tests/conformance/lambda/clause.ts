@@ -10,6 +10,7 @@ export const areas = [
 	"Extensions API",
 	"Telemetry API",
 	"Invoke",
+	"Asynchronous invocation",
 	"Response streaming",
 	"Failures",
 	"Function logs",

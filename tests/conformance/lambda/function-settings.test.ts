@@ -10,7 +10,6 @@ import {
 	GetFunctionEventInvokeConfigCommand,
 	GetFunctionRecursionConfigCommand,
 	GetRuntimeManagementConfigCommand,
-	InvokeAsyncCommand,
 	ListCodeSigningConfigsCommand,
 	ListDurableExecutionsByFunctionCommand,
 	ListEventSourceMappingsCommand,
@@ -18,10 +17,8 @@ import {
 	ListLayersCommand,
 	PublishLayerVersionCommand,
 	PutFunctionCodeSigningConfigCommand,
-	PutFunctionEventInvokeConfigCommand,
 	PutFunctionRecursionConfigCommand,
 	PutRuntimeManagementConfigCommand,
-	UpdateFunctionEventInvokeConfigCommand,
 } from "@aws-sdk/client-lambda";
 import { testAccount, testRegion } from "../../../src/front/aws/test-front.ts";
 import { clause } from "./clause.ts";
@@ -159,41 +156,7 @@ describe("Settings of a function", () => {
 	clause(
 		{
 			area,
-			says: "PutFunctionEventInvokeConfig sets retries, age and destinations of asynchronous events",
-			source: api("PutFunctionEventInvokeConfig"),
-			differs: "Checked as AWS does and then refused by name: events are not accepted asynchronously yet",
-		},
-		async () => {
-			await using test = await start("f");
-			const put = (more: { FunctionName?: string; MaximumRetryAttempts?: number }) =>
-				test.client.send(new PutFunctionEventInvokeConfigCommand({ FunctionName, ...more }));
-			await refused(put({ FunctionName: "g" }), 404, notFound, "The function doesn't exist.");
-			await refused(put({}), 400, invalid, "You must specify at least one of error handling or destination setting.");
-			await refused(
-				put({ MaximumRetryAttempts: 0 }),
-				400,
-				invalid,
-				/^Slipway does not support PutFunctionEventInvokeConfig/,
-			);
-			await refused(
-				test.client.send(new UpdateFunctionEventInvokeConfigCommand({ FunctionName, MaximumRetryAttempts: 0 })),
-				404,
-				notFound,
-				`The function ${arnOf("f")}:$LATEST doesn't have an EventInvokeConfig`,
-			);
-			await refused(
-				test.client.send(new InvokeAsyncCommand({ FunctionName, InvokeArgs: Buffer.from("{}") })),
-				400,
-				invalid,
-				/^Slipway does not support InvokeAsync.*Use Invoke\.$/,
-			);
-		},
-	);
-
-	clause(
-		{
-			area,
-			says: "Layers, durable executions and event source mappings belong to functions",
+			says: "Layers and durable executions belong to functions",
 			source: guide("welcome"),
 			differs:
 				"Lists of them are empty; what would make one is refused by its name and the reason, once, without retries",
@@ -201,19 +164,6 @@ describe("Settings of a function", () => {
 		async () => {
 			await using test = await start("f");
 			assert.deepEqual((await test.client.send(new ListLayersCommand({}))).Layers, []);
-			assert.deepEqual((await test.client.send(new ListEventSourceMappingsCommand({}))).EventSourceMappings, []);
-			await refused(
-				test.client.send(new GetEventSourceMappingCommand({ UUID: "none" })),
-				404,
-				notFound,
-				"The resource you requested does not exist.",
-			);
-			await refused(
-				test.client.send(new CreateEventSourceMappingCommand({ FunctionName })),
-				400,
-				invalid,
-				/does not support event source mappings yet/,
-			);
 			await refused(
 				test.client.send(new PublishLayerVersionCommand({ LayerName: "l", Content: {} })),
 				501,
@@ -225,6 +175,30 @@ describe("Settings of a function", () => {
 				501,
 				"NotImplementedException",
 				/durable functions are not there yet$/,
+			);
+		},
+	);
+
+	clause(
+		{
+			area,
+			says: "An event source mapping names its source and a function; what is not there is refused",
+			source: api("CreateEventSourceMapping"),
+		},
+		async () => {
+			await using test = await start("f");
+			assert.deepEqual((await test.client.send(new ListEventSourceMappingsCommand({}))).EventSourceMappings, []);
+			await refused(
+				test.client.send(new GetEventSourceMappingCommand({ UUID: "none" })),
+				404,
+				notFound,
+				"The resource you requested does not exist.",
+			);
+			await refused(
+				test.client.send(new CreateEventSourceMappingCommand({ FunctionName })),
+				400,
+				invalid,
+				"Unrecognized event source.",
 			);
 		},
 	);

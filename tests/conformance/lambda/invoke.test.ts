@@ -172,19 +172,67 @@ describe("Invocation types", () => {
 		},
 	);
 
+	clause("Event answers 202 with nothing in it when the event is accepted", api, async ({ front, invoke }) => {
+		for (const Qualifier of [undefined, "live"]) {
+			const payload = Buffer.from('{"n":1}');
+			const answer = await invoke({ InvocationType: "Event", Payload: payload, Qualifier, ClientContext: "e30=" });
+			assert.deepEqual([answer.StatusCode, answer.ExecutedVersion, answer.Payload?.length ?? 0], [202, undefined, 0]);
+			const event = front.accepted.at(-1);
+			assert(event);
+			assert.equal(event.requestId, answer.$metadata.requestId);
+			assert.equal(event.invokedArn, Qualifier === undefined ? arn : `${arn}:live`);
+			assert.equal(Buffer.from(event.payload).toString(), '{"n":1}');
+			assert.equal(event.clientContext, "{}");
+			assert.match(event.traceId ?? "", /^Root=1-/);
+		}
+		assert.deepEqual(front.invocations, []);
+	});
+
 	clause(
-		"Event answers 202 and queues the event",
-		api,
+		"An event may have 1 MB; a larger one is refused by its size",
+		"https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html",
 		async ({ front, invoke }) => {
+			const most = Buffer.from(JSON.stringify("x".repeat(1_048_574)));
+			assert.equal((await invoke({ InvocationType: "Event", Payload: most })).StatusCode, 202);
 			await refused(
-				invoke({ InvocationType: "Event" }),
-				400,
-				"InvalidParameterValueException",
-				/Event yet: nothing was accepted/,
+				invoke({ InvocationType: "Event", Payload: Buffer.concat([most, Buffer.from(" ")]) }),
+				413,
+				"RequestEntityTooLargeException",
+				"1048577 byte payload is too large for the Event invocation type (limit 1048576 bytes)",
 			);
-			assert.deepEqual(front.invocations, []);
+			assert.equal(front.accepted.length, 1);
 		},
-		"There is no queue yet: it is refused with 400 and words that say that nothing was accepted",
+	);
+
+	clause("An event for what is not there, or that is not JSON, is refused", api, async ({ front, invoke }) => {
+		for (const Qualifier of ["2", "nope"])
+			await refused(
+				invoke({ InvocationType: "Event", Qualifier }),
+				404,
+				"ResourceNotFoundException",
+				`Function not found: ${arn}:${Qualifier}`,
+			);
+		await refused(
+			invoke({ InvocationType: "Event", Payload: Buffer.from("{") }),
+			400,
+			"InvalidRequestContentException",
+			/^Could not parse request body into json/,
+		);
+		assert.deepEqual(front.accepted, []);
+	});
+
+	clause(
+		"InvokeAsync does what Event does, with 256 KB at most",
+		"https://docs.aws.amazon.com/lambda/latest/api/API_InvokeAsync.html",
+		async ({ front }) => {
+			const to = "/2014-11-13/functions/f/invoke-async";
+			const { status, body } = await send(front, "POST", to, { signed: true, body: '{"n":1}' });
+			assert.deepEqual([status, body.length], [202, 0]);
+			assert.equal(Buffer.from(front.accepted[0]?.payload ?? []).toString(), '{"n":1}');
+			const large = await send(front, "POST", to, { signed: true, body: JSON.stringify("x".repeat(262_144)) });
+			assert.equal(large.status, 413);
+			assert.equal(front.accepted.length, 1);
+		},
 	);
 
 	clause("Another invocation type is refused by the model's words", api, async ({ post }) => {
