@@ -1,6 +1,6 @@
 /**
- * Where the warm path's time goes: `node bench/flame.ts [--svg FILE] [--seconds N]` starts a daemon, keeps 8 clients busy, and
- * samples the daemon's main thread through V8's inspector. Prints a table; writes a flame graph.
+ * Where a path's time goes: `node bench/flame.ts [--of warm] [--svg FILE] [--seconds N]` starts a daemon, keeps clients busy, and
+ * samples the daemon's main thread through V8's inspector. Prints a table; writes a flame graph. The paths: flame-loads.ts.
  */
 import { writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,58 +9,52 @@ import { startDaemon } from "../tools/local-daemon.ts";
 import { formatTable } from "../tools/table.ts";
 import { freePort } from "./bench-service.ts";
 import { areaOf, type CpuProfile, type Frame, frameTree, functionTimes } from "./cpu-profile.ts";
+import { type Load, loads } from "./flame-loads.ts";
 import { flameSvg } from "./flame-svg.ts";
 import { Inspector } from "./inspector.ts";
+import { closedLoop } from "./load.ts";
 import { inPrivateRun } from "./private-run.ts";
-import { mustBeGood, pushStaticImage, SlipwayClient } from "./slipway-client.ts";
+import { threadCpuUs, usedBetween } from "./thread-cpu.ts";
 
-const clients = 8;
 const warmUpSeconds = 4;
-/** Each client sends the same signed requests again and again: a signature is good for minutes. */
-const signedEach = 100;
 /** Microseconds between samples. */
 const intervalUs = 200;
 const shownFunctions = 40;
 
-/** Keeps every client busy; returns the number of invocations. */
-async function load(connections: SlipwayClient[], requests: Buffer[], seconds: number): Promise<number> {
-	const until = performance.now() + seconds * 1000;
-	let count = 0;
-	const work = connections.map(async (connection) => {
-		while (performance.now() < until) {
-			mustBeGood(await connection.send(requests[count % requests.length] as Buffer));
-			count++;
-		}
-	});
-	await Promise.all(work);
-	return count;
+interface Sampled {
+	profile: CpuProfile;
+	requests: number;
+	/** Microseconds of CPU by thread, without the profiler. */
+	threads: [name: string, usEach: number][];
 }
 
-async function sample(seconds: number): Promise<{ profile: CpuProfile; invocations: number }> {
+async function sample(load: Load, seconds: number): Promise<Sampled> {
 	const inspectPort = await freePort();
 	await using daemon = await startDaemon({ env: { NODE_OPTIONS: `--inspect-port=${inspectPort}` } });
-	const imageUri = await pushStaticImage(daemon);
-	const connections = await Promise.all(Array.from({ length: clients }, () => SlipwayClient.open(daemon)));
-	const [first] = connections as [SlipwayClient];
-	await first.createFunction("bench-flame", imageUri);
-	const requests = Array.from({ length: signedEach }, () => first.invokeRequest("bench-flame", {}));
-	await load(connections, requests, warmUpSeconds);
+	const senders = await load.open(daemon);
+	const run = async (time: number) => Math.round((await closedLoop(senders, time, (send) => send())) * time);
+	await run(warmUpSeconds);
+	const before = threadCpuUs(daemon.pid);
+	const plain = await run(seconds / 2);
+	const threads = usedBetween(before, threadCpuUs(daemon.pid)).map(([name, us]): [string, number] => [
+		name,
+		us / plain,
+	]);
 	// Opens its inspector (https://nodejs.org/api/cli.html#--disable-sigusr1).
 	process.kill(daemon.pid, "SIGUSR1");
-	await sleep(500);
+	for (const until = performance.now() + 500; performance.now() < until; await sleep(1)) await run(0.05);
 	using inspector = await Inspector.open(inspectPort);
 	await inspector.call("Profiler.enable");
 	await inspector.call("Profiler.setSamplingInterval", { interval: intervalUs });
 	await inspector.call("Profiler.start");
-	const invocations = await load(connections, requests, seconds);
+	const requests = await run(seconds);
 	const { profile } = (await inspector.call("Profiler.stop")) as { profile: CpuProfile };
-	for (const connection of connections) connection.close();
-	return { profile, invocations };
+	return { profile, requests, threads };
 }
 
-function table(root: Frame, invocations: number): string {
+function table(root: Frame, { requests, threads }: Sampled): string {
 	const share = (us: number) => `${((us / root.totalUs) * 100).toFixed(1)} %`;
-	const each = (us: number) => (us / invocations).toFixed(1);
+	const each = (us: number) => (us / requests).toFixed(1);
 	const times = functionTimes(root).sort((a, b) => b.selfUs - a.selfUs);
 	const areas = new Map<string, number>();
 	for (const { place, selfUs } of times) areas.set(areaOf(place), (areas.get(areaOf(place)) ?? 0) + selfUs);
@@ -68,20 +62,33 @@ function table(root: Frame, invocations: number): string {
 	const rows = times
 		.slice(0, shownFunctions)
 		.map(({ name, place, selfUs, totalUs }) => [share(selfUs), each(selfUs), share(totalUs), `${name} ${place}`]);
+	const byThread = threads.filter(([, us]) => us >= 1).map(([name, us]) => [name, us.toFixed(1)]);
 	return [
-		`${invocations} invocations, ${each(root.totalUs)} µs of the main thread each`,
+		`${requests} requests, ${each(root.totalUs)} µs of the main thread each`,
+		formatTable(["thread, without the profiler", "µs of CPU each"], byThread),
 		formatTable(["part", "share", "µs each"], byArea),
 		formatTable(["self", "µs each", "with what it calls", "function"], rows),
 	].join("\n\n");
 }
 
 async function main(): Promise<void> {
-	const { values } = parseArgs({ options: { svg: { type: "string" }, seconds: { type: "string", default: "6" } } });
-	const { profile, invocations } = await sample(Number(values.seconds));
-	const root = frameTree(profile);
-	console.log(table(root, invocations));
-	const title = `Warm invocations, ${clients} clients: the daemon's main thread, ${(root.totalUs / invocations).toFixed(0)} µs each (node bench/flame.ts)`;
+	const { values } = parseArgs({
+		options: {
+			of: { type: "string", default: "warm" },
+			svg: { type: "string" },
+			seconds: { type: "string", default: "6" },
+		},
+	});
+	const load = loads[values.of];
+	if (!load) throw new Error(`No path ${values.of}; there are ${Object.keys(loads).join(", ")}`);
+	const sampled = await sample(load, Number(values.seconds));
+	const root = frameTree(sampled.profile);
+	console.log(table(root, sampled));
+	const each = `${(root.totalUs / sampled.requests).toFixed(0)} µs each`;
+	const title = `${load.title}, ${load.clients} clients: the daemon's main thread, ${each} (node bench/flame.ts --of ${values.of})`;
 	if (values.svg !== undefined) await writeFile(values.svg, flameSvg(root, title));
+	// The clients' connections are still open.
+	process.exit();
 }
 
 await inPrivateRun(main);

@@ -54,11 +54,12 @@ export class HttpConnection {
 		const headEnd = this.#received.indexOf("\r\n\r\n");
 		if (headEnd < 0) return;
 		const head = this.#received.toString("latin1", 0, headEnd);
-		const length = /^content-length: *(\d+)/im.exec(head)?.[1];
+		const status = Number(head.slice(9, 12));
+		const length = status === 204 ? "0" : /^content-length: *(\d+)/im.exec(head)?.[1];
 		const start = headEnd + 4;
 		if (length === undefined && !this.#received.subarray(-5).equals(Buffer.from("0\r\n\r\n"))) return; // chunked
 		if (length !== undefined && this.#received.length < start + Number(length)) return;
-		const answer = { status: Number(head.slice(9, 12)), head, body: this.#received.subarray(start) };
+		const answer = { status, head, body: this.#received.subarray(start) };
 		this.#received = Buffer.alloc(0);
 		const waiting = this.#waiting;
 		this.#waiting = undefined;
@@ -79,11 +80,13 @@ export function signedRequest(
 		path: string;
 		body: string;
 		region: string;
+		/** As the signature's scope names it; "lambda" where it is left out. */
+		service?: string;
 		headers?: Record<string, string>;
 	},
 	keys: Keys,
 ): Buffer {
-	const { method, path, body, region } = options;
+	const { method, path, body, region, service = "lambda" } = options;
 	const time = new Date().toISOString().replace(/[-:]|\.\d+/g, "");
 	const headers: Record<string, string> = {
 		"amz-sdk-invocation-id": randomUUID(), // two requests in a second must not look like a replay
@@ -98,7 +101,7 @@ export function signedRequest(
 	// A colon before a qualifier, say, is signed as it would be escaped.
 	const canonicalPath = path.split("/").map(encodeURIComponent).join("/");
 	const canonical = [method, canonicalPath, "", canonicalHeaders, names.join(";"), hash(body)].join("\n");
-	const scope = `${time.slice(0, 8)}/${region}/lambda/aws4_request`;
+	const scope = `${time.slice(0, 8)}/${region}/${service}/aws4_request`;
 	const toSign = ["AWS4-HMAC-SHA256", time, scope, hash(canonical)].join("\n");
 	const hmac = (key: string | Buffer, text: string) => createHmac("sha256", key).update(text).digest();
 	const key = scope.split("/").reduce<string | Buffer>(hmac, `AWS4${keys.secretAccessKey}`);

@@ -10,7 +10,9 @@ import { findBuilder } from "../tools/builder.ts";
 import { buildExample, readExample } from "../tools/examples.ts";
 import { type LocalDaemon, type StartOptions, startDaemon } from "../tools/local-daemon.ts";
 import { formatTable } from "../tools/table.ts";
+import { asyncAccept, asyncDrain } from "./async-events.ts";
 import { fiftyFunctions, oneFunction } from "./burst.ts";
+import { busMatch } from "./bus-match.ts";
 import { coldCreated, coldNode, coldNodeSmall, coldPython, coldStatic } from "./cold.ts";
 import { coldFirst } from "./cold-first.ts";
 import { createLarge, oneGigabyte, tenGigabytes } from "./create.ts";
@@ -18,10 +20,14 @@ import { density, idleSandboxes } from "./density.ts";
 import { freezeAndThaw, frozenInvocation } from "./freeze.ts";
 import { gatewayAdded, gatewayThroughput } from "./gateway.ts";
 import { gatewayStream, gatewayWebSockets } from "./gateway-memory.ts";
+import { logBacklog } from "./log-backlog.ts";
 import { inPrivateRun } from "./private-run.ts";
+import { queueDeliver } from "./queue-deliver.ts";
+import { queueSend } from "./queue-send.ts";
 import { type Figure, type Report, rowsOf } from "./result.ts";
 import type { RunOptions } from "./run-options.ts";
 import { scaleLag } from "./scale-lag.ts";
+import { scheduleLag } from "./schedule-lag.ts";
 import { serviceCold } from "./service-cold.ts";
 import { streaming } from "./streaming.ts";
 import { unpack } from "./unpack.ts";
@@ -30,7 +36,7 @@ import { throughput, warm } from "./warm.ts";
 interface Measure {
 	/** Of the figures that it gives. */
 	keys: string[];
-	/** Takes a quarter of an hour and 30 GB of disk: only where `--only` names one of its keys. */
+	/** Takes many minutes and gigabytes of disk: only where `--only` names one of its keys. */
 	byNameOnly?: true;
 	run: (options: RunOptions) => Promise<Record<string, Figure>>;
 }
@@ -79,6 +85,13 @@ const measures: Measure[] = [
 		run: withDaemon((daemon, options) => createLarge(daemon, options, tenGigabytes)),
 	},
 	{ keys: ["unpack", "unpack.zstd"], run: unpack },
+	{ keys: ["async.accept", "async.accept.busy"], run: withDaemon(asyncAccept) },
+	{ keys: ["async.drain"], run: withDaemon(asyncDrain) },
+	{ keys: ["queue.send", "queue.send.batch"], run: withDaemon(queueSend) },
+	{ keys: ["queue.deliver"], run: queueDeliver },
+	{ keys: ["bus.match"], run: async (options) => busMatch(options) },
+	{ keys: ["schedule.lag"], run: scheduleLag },
+	{ keys: ["backlog.send", "backlog.start", "backlog.rss"], byNameOnly: true, run: logBacklog },
 	{ keys: ["daemon.rss", "daemon.rss.full", "idle.sandbox_rss"], run: withDaemon(density, roomForIdle) },
 ];
 

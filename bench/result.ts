@@ -23,7 +23,7 @@ export interface PromiseKept {
 /** One figure with what it was measured beside. */
 export interface Figure extends Summary {
 	name: string;
-	unit: "ms" | "s" | "invocations/s" | "requests/s" | "sandboxes/s" | "MB" | "kB" | "MB/s";
+	unit: "ms" | "s" | "invocations/s" | "requests/s" | "messages/s" | "events/s" | "sandboxes/s" | "MB" | "kB" | "MB/s";
 	baseline: Record<string, Baseline>;
 	promises: PromiseKept[];
 	/** What has to be known to read the number: how it was measured, and parts of it that were measured too. */
