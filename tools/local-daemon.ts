@@ -35,8 +35,8 @@ export interface StartOptions {
 	/** Port 0 takes a free one. */
 	listen?: string;
 	env?: Record<string, string>;
-	/** Its log's lines: to this process's standard error, or nowhere. */
-	log?: "inherit" | "ignore";
+	/** Its log's lines: to this process's standard error, nowhere, or to an open file. */
+	log?: "inherit" | "ignore" | number;
 	/** A command that runs the one behind it, such as `prlimit --nofile=64`. */
 	prefix?: readonly string[];
 }

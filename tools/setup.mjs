@@ -31,6 +31,9 @@ const commands = {
 	gcc: "gcc",
 	pip3: "python3-pip",
 	aws: "awscli",
+	"rabbitmq-server": "rabbitmq-server",
+	"nats-server": "nats-server",
+	"redis-server": "redis-server",
 };
 // Files that no command of their own shows.
 const files = {
@@ -72,6 +75,8 @@ function missingPackages() {
 	for (const [file, name] of Object.entries(files)) if (!existsSync(file)) missing.push(name);
 	// Images are built by a Docker engine where one answers, and by buildah otherwise.
 	if (!isOnPath("buildah") && !dockerAnswers()) missing.push("buildah");
+	// Debian keeps its programs outside of the path.
+	if (!existsSync("/usr/lib/postgresql")) missing.push("postgresql");
 	return missing;
 }
 

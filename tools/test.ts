@@ -1,6 +1,6 @@
 /**
  * `npm test [-- WORD…]`: every test, the fast ones first; with words, the files whose path has one of them. A phase that
- * fails does not keep the later ones from running.
+ * fails does not keep the later ones from running. With `--long`, tests that compare at random or simulate take more seeds.
  */
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
@@ -24,7 +24,7 @@ const cores = availableParallelism();
 const phases: Phase[] = [
 	{
 		name: "unit",
-		folders: ["src", "bench", "tests/architecture", "tests/simulation", "tests/vectors"],
+		folders: ["src", "packages", "bench", "tests/architecture", "tests/simulation", "tests/vectors"],
 		concurrency: cores,
 		testTimeoutMs: 120_000,
 	},
@@ -59,7 +59,7 @@ function countOf(output: string, what: string): number {
 	return Number(last?.[1] ?? 0);
 }
 
-async function runPhase(phase: Phase, words: string[]): Promise<Counts & { ok: boolean }> {
+async function runPhase(phase: Phase, words: string[], isLong: boolean): Promise<Counts & { ok: boolean }> {
 	const files = phase.folders.flatMap((folder) => testFiles(folder, words));
 	if (files.length === 0) return { pass: 0, fail: 0, skipped: 0, ok: true };
 	console.log(`\n── ${phase.name}: ${files.length} files ──`);
@@ -74,7 +74,7 @@ async function runPhase(phase: Phase, words: string[]): Promise<Counts & { ok: b
 	const child = spawn(command[0] as string, command.slice(1), {
 		cwd: root,
 		stdio: ["ignore", "pipe", "inherit"],
-		env: environment(),
+		env: environment(isLong),
 		timeout: phaseTimeoutMs,
 	});
 	let output = "";
@@ -93,18 +93,19 @@ async function runPhase(phase: Phase, words: string[]): Promise<Counts & { ok: b
 }
 
 /** NODE_EXTRA_CA_CERTS costs every Node process about 100 ms at its start; what needs it (npm) has its own setting. */
-function environment(): NodeJS.ProcessEnv {
+function environment(isLong: boolean): NodeJS.ProcessEnv {
 	const { NODE_EXTRA_CA_CERTS: certificates, ...rest } = process.env;
+	if (isLong) rest.SLIPWAY_LONG_TESTS = "1"; // base/testing/long-tests.ts
 	// Base images are built with the authorities that this machine trusts.
 	return certificates === undefined ? rest : { SSL_CERT_FILE: certificates, ...rest };
 }
 
-async function main(words: string[]): Promise<number> {
+async function main(words: string[], isLong: boolean): Promise<number> {
 	const total = { pass: 0, fail: 0, skipped: 0 };
 	let ok = true;
 	for (const phase of phases) {
 		const started = performance.now();
-		const counts = await runPhase(phase, words);
+		const counts = await runPhase(phase, words, isLong);
 		total.pass += counts.pass;
 		total.skipped += counts.skipped;
 		// A phase that failed without naming a test (a crash, the time limit) still counts as one failure.
@@ -121,4 +122,9 @@ async function main(words: string[]): Promise<number> {
 	return ok ? 0 : 1;
 }
 
-process.exitCode = await main(process.argv.slice(2));
+const long = "--long";
+const given = process.argv.slice(2);
+process.exitCode = await main(
+	given.filter((word) => word !== long),
+	given.includes(long),
+);
