@@ -23,7 +23,7 @@ export const verb: Verb = {
 		...jsonOption,
 	},
 	examples: [
-		["slipway schedule create nightly 'cron(0 2 * * ? *)' --function clean --time-zone Europe/Berlin", ""],
+		["slipway schedule create nightly 'cron(0 2 * * ? *)' --queue jobs --time-zone Asia/Tokyo", ""],
 		["slipway schedule create tick 'rate(1 minute)' --queue orders -d '{\"tick\":true}'", ""],
 	],
 	run: create,

@@ -6,13 +6,16 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { longTests } from "../../src/base/testing/long-tests.ts";
 import { findBuilder } from "../../tools/builder.ts";
 import { loadBaseOf } from "../../tools/examples.ts";
 import { startDaemon } from "../../tools/local-daemon.ts";
 import { environment, finished, slipwayPath } from "./slipway.ts";
 
 const root = join(import.meta.dirname, "../..");
-const skip = process.getuid?.() === 0 ? false : "sandboxes and base images need root";
+const needsRoot = process.getuid?.() === 0 ? false : "sandboxes and base images need root";
+/** Forty seconds. The same without a daemon is saga.test.ts. */
+const skip = longTests ? needsRoot : "is one of `npm run test:long`";
 /** What run.sh prints each time that it looks. */
 const look = /^(\d+) orders: (\d+) confirmed, (\d+) cancelled, (\d+) inconsistent$/gm;
 
