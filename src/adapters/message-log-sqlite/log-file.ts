@@ -44,6 +44,22 @@ class OpenFile implements Disposable {
 	}
 }
 
+/**
+ * Calls that promise nothing to anybody: a lease that a loss of power undoes leaves its message ready, to be delivered once more. A
+ * transaction of these alone is not waited for at the disk; the next one that is takes it along.
+ */
+const withoutPromise: ReadonlySet<string> = new Set([
+	"lease",
+	"promote",
+	"counts",
+	"lanes",
+	"readyLanes",
+	"scan",
+	"find",
+	"trail",
+	"faults",
+]);
+
 /** A call with the contents of its batch. */
 interface Task {
 	call: Call;
@@ -139,12 +155,24 @@ export class LogFile implements Disposable {
 	}
 
 	#attempt(tasks: readonly Task[], apart: boolean): Outcome[] {
-		const outcomes = this.#transaction(() => {
+		const work = () => {
 			this.#file.leases.promote(this.#nowMs);
 			return tasks.map((task) => (apart ? this.#runApart(task) : this.#runOne(task)));
-		});
+		};
+		const isPromised = tasks.some(({ call }) => !withoutPromise.has(call.method));
+		const outcomes = isPromised ? this.#transaction(work) : this.#unflushed(work);
 		this.#file.leases.answered();
 		return outcomes;
+	}
+
+	#unflushed<T>(work: () => T): T {
+		const { db } = this.#file.tables;
+		db.exec("PRAGMA synchronous = NORMAL");
+		try {
+			return this.#transaction(work);
+		} finally {
+			db.exec("PRAGMA synchronous = FULL");
+		}
 	}
 
 	#transaction<T>(work: () => T): T {
