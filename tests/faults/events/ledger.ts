@@ -86,6 +86,16 @@ export class Ledger {
 			.map(([id]) => id);
 	}
 
+	/** Events without poison that came oftener than faults explain, or are in the dead letters: how often they were where. */
+	oddities(): string[] {
+		return [...this.#entries]
+			.filter(([, { isPoison, deliveries, held, dead }]) => !isPoison && (dead > 0 || deliveries - 1 > held))
+			.map(
+				([id, { accepted, deliveries, held, dead }]) =>
+					`${id}${accepted ? "" : " (not accepted)"}: ${deliveries} times at the function, ${held} in hand at a fault, ${dead} in the dead letters`,
+			);
+	}
+
 	tally(of?: Source): Tally {
 		const tally: Tally = {
 			sent: 0,

@@ -57,6 +57,7 @@ export function strikeTable({ strikes }: RunReport): Table {
 export function problemsOf(report: RunReport): string[] {
 	const problems = report.lost.map((id) => `${id} is lost`);
 	if (wrongs(report.total) > 0) problems.push(`${wrongs(report.total)} events did not fare as promised`);
+	problems.push(...report.oddities);
 	if (report.total.unknown > 0) problems.push(`${report.total.unknown} events came that nobody sent`);
 	for (const [what, count] of Object.entries(report.finalRefusals))
 		problems.push(`refused ${count} times so that no client tries again: ${what}`);

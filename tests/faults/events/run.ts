@@ -43,12 +43,16 @@ export interface RunReport {
 	/** Answers that said no, by operation and code: those after which clients try again, and others. */
 	refusals: Record<string, number>;
 	finalRefusals: Record<string, number>;
-	/** Ids of those that are lost, the first 20. */
+	/** Ids of those that are lost, the first `maxNamed`. */
 	lost: string[];
+	/** What came oftener than faults explain, or is wrongly in the dead letters: as many, in words. */
+	oddities: string[];
 	/** Warnings and errors in the daemons' logs, by message: how often. */
 	complaints: Record<string, number>;
 }
 
+/** Events that a report names one by one. */
+const maxNamed = 20;
 /** Milliseconds without any news after which what is missing counts as lost: longer than poison takes from receive to receive. */
 const quietMs = 120_000;
 /** Milliseconds after which a daemon that accepts nothing will not come back. */
@@ -102,7 +106,8 @@ class Run {
 			bySource: bySource as Record<Source, Tally>,
 			refusals,
 			finalRefusals,
-			lost: this.#ledger.lostIds().slice(0, 20),
+			lost: this.#ledger.lostIds().slice(0, maxNamed),
+			oddities: this.#ledger.oddities().slice(0, maxNamed),
 			complaints: await complaintsOf(world.logPath),
 		};
 	}
